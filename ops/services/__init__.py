@@ -1,0 +1,1 @@
+"""Postgres and Redis as child processes, for machines that have neither."""

