@@ -1,0 +1,91 @@
+"""Connections to Postgres, as the role that can add events and never change them."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from psycopg import AsyncConnection, conninfo, rows
+from psycopg_pool import AsyncConnectionPool
+
+from ledger import arrays
+
+APPLICATION_ROLE: Final = "holdfast_app"
+"""May insert and read events. Cannot update, delete or truncate them, nor alter their table."""
+
+CONNECT_TIMEOUT_S: Final = 5
+STATEMENT_TIMEOUT_MS: Final = 15_000
+LOCK_TIMEOUT_MS: Final = 5_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 60_000
+
+
+def application_conninfo(url: str, *, name: str = "holdfast") -> str:
+    """Complete a `DATABASE_URL`: the application's role, time-outs and UTC, whoever the URL logs in as."""
+    settings = {
+        "role": APPLICATION_ROLE,
+        "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+        "lock_timeout": str(LOCK_TIMEOUT_MS),
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+        "timezone": "UTC",
+    }
+    given = str(conninfo.conninfo_to_dict(url).get("options") or "")
+    options = " ".join([given, *(f"-c {key}={value}" for key, value in settings.items())]).strip()
+    return conninfo.make_conninfo(
+        url,
+        options=options,
+        application_name=name,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+    )
+
+
+async def connect(url: str, *, name: str = "holdfast", autocommit: bool = False) -> AsyncConnection[rows.TupleRow]:
+    """Open one connection as the application's role.
+
+    Raises:
+        psycopg.OperationalError: the server cannot be reached, or does not let us in.
+    """
+    connection = await AsyncConnection.connect(application_conninfo(url, name=name), autocommit=autocommit)
+    arrays.register(connection)
+    connection.prepare_threshold = 1
+    return connection
+
+
+class Database:
+    """A bounded pool of connections as the application's role."""
+
+    def __init__(self, url: str, *, name: str = "holdfast", max_size: int = 8) -> None:
+        self.url = url
+        self._pool = AsyncConnectionPool[AsyncConnection[rows.TupleRow]](
+            application_conninfo(url, name=name),
+            min_size=1,
+            max_size=max_size,
+            timeout=CONNECT_TIMEOUT_S,
+            max_idle=60.0,
+            open=False,
+            configure=self._configure,
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    async def __aenter__(self) -> "Database":
+        await self._pool.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncGenerator[AsyncConnection[rows.TupleRow], Any]:
+        """Borrow a connection; what was done on it commits at the end, or rolls back on an error.
+
+        Raises:
+            psycopg_pool.PoolTimeout: none came free within `CONNECT_TIMEOUT_S`.
+        """
+        async with self._pool.connection() as connection:
+            yield connection
+
+    @staticmethod
+    async def _configure(connection: AsyncConnection[Any]) -> None:
+        arrays.register(connection)
+        connection.prepare_threshold = 1

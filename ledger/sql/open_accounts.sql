@@ -1,0 +1,7 @@
+-- Make room for accounts that are about to be opened, so that they can be locked like any other.
+-- Returns: nothing; an account that exists is left alone.
+INSERT INTO accounts (id, owner, name, updated_at, created_at)
+SELECT opening.id, opening.owner, opening.name, now(), now()
+FROM unnest(%(ids)s, %(owners)s, %(names)s) AS opening (id, owner, name)
+ORDER BY opening.id
+ON CONFLICT (id) DO NOTHING

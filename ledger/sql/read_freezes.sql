@@ -1,0 +1,7 @@
+-- Read the freezes that a batch resolves, after their accounts are locked.
+-- Returns: one row per freeze that exists.
+SELECT
+    freezes.account_id, freezes.id, freezes.amount, freezes.draws, freezes.expires_at, freezes.reference,
+    freezes.state, freezes.confirmed, freezes.opened_at, freezes.resolved_at
+FROM unnest(%(account_ids)s, %(freeze_ids)s) AS wanted (account_id, freeze_id)
+INNER JOIN freezes ON wanted.freeze_id = freezes.id AND wanted.account_id = freezes.account_id

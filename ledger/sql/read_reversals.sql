@@ -1,0 +1,7 @@
+-- Read the reversals that a batch reinstates, after their accounts are locked.
+-- Returns: one row per reversal that exists.
+SELECT
+    reversals.account_id, reversals.version, reversals.lot_number, reversals.amount, reversals.draws,
+    reversals.already_expired, reversals.debt, reversals.reinstated
+FROM unnest(%(account_ids)s, %(versions)s) AS wanted (account_id, version)
+INNER JOIN reversals ON wanted.account_id = reversals.account_id AND wanted.version = reversals.version
