@@ -1,0 +1,1 @@
+"""Token streams on Redis: what workers append, what readers get, and how both survive losing Redis."""

@@ -1,0 +1,72 @@
+"""One connection to Redis that knows when it is a new one.
+
+redis-py's client and pool reconnect in silence, but whoever writes or follows a stream must know: behind a new connection
+Redis may have restarted and forgotten the last second. So this uses redis-py's `Connection` directly, which also spares
+the per-command work of its pipelines: commands are packed into one write and the raw replies come back in order.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
+Reply: TypeAlias = object
+
+LOST: Final = (RedisError, OSError, asyncio.TimeoutError)
+"""What a call on a link raises when the connection is gone; what it was doing may or may not have happened."""
+
+
+class RedisLink:
+    """A single connection, opened when it is first needed and again after it was lost. One caller at a time."""
+
+    def __init__(self, redis_url: str, *, timeout_s: float = 5.0) -> None:
+        pool = ConnectionPool.from_url(
+            redis_url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=timeout_s
+        )
+        self._connection: AbstractConnection = pool.make_connection()
+        self._timeout_s = timeout_s
+
+    async def connect(self) -> bool:
+        """Make sure there is a connection; true if it is a new one.
+
+        Raises:
+            RedisError, OSError, TimeoutError: see `LOST`.
+        """
+        if self._connection.is_connected:
+            return False
+        async with asyncio.timeout(self._timeout_s):
+            await self._connection.connect()
+        return True
+
+    async def execute(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
+        """Send the commands in one write; one reply each, a refused command's reply being its `ResponseError`.
+
+        Raises:
+            RedisError, OSError, TimeoutError: the connection is lost; any of the commands may have been carried out.
+        """
+        try:
+            async with asyncio.timeout(timeout_s or self._timeout_s):
+                await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+                return [await self._reply() for _ in commands]
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        with contextlib.suppress(*LOST):
+            await self._connection.disconnect(nowait=True)
+
+    async def _reply(self) -> Reply:
+        try:
+            return await self._connection.read_response(timeout=math.inf)
+        except ResponseError as refused:
+            return refused
