@@ -20,7 +20,7 @@ from ops.errors import CannotReach
 from ops.services.binaries import postgres_programs
 from ops.services.identity import Identity, identity_for, launched
 from ops.services.process import POLL_S, ServiceProcess, stop_leftover
-from ops.services.sockets import prepare, socket_directory
+from ops.services.sockets import prepare, release, socket_directory
 
 SUPERUSER: Final = "postgres"
 OWNER: Final = "holdfast_owner"
@@ -172,6 +172,7 @@ class EmbeddedPostgres:
                 STOP_SIGNALS[mode], signal.SIGQUIT, timeout_s=STOP_TIMEOUT_S
             )
             self._process = None
+            release(self._sockets)
 
     async def restart(
         self, mode: Literal["fast", "immediate", "kill"] = "fast"

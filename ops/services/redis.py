@@ -21,7 +21,7 @@ from ops.errors import CannotReach
 from ops.services.binaries import redis_program
 from ops.services.identity import Identity, identity_for
 from ops.services.process import POLL_S, ServiceProcess, stop_leftover
-from ops.services.sockets import prepare, socket_directory
+from ops.services.sockets import prepare, release, socket_directory
 
 READY_TIMEOUT_S = 60  # it reads its whole append-only file first
 STOP_TIMEOUT_S = 5
@@ -135,6 +135,7 @@ class EmbeddedRedis:
         if self._process is not None:
             await self._process.stop(STOP_SIGNALS[mode], timeout_s=STOP_TIMEOUT_S)
             self._process = None
+            release(self._sockets)
 
     async def restart(self, mode: Literal["fast", "kill"] = "fast") -> None:
         """Stop and start again, at the same address."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -48,3 +49,9 @@ def prepare(directory: Path, identity: Identity) -> None:
         )
     directory.chmod(0o700)
     identity.adopt(directory)
+
+
+def release(directory: Path) -> None:
+    """Remove `directory` if no server is left in it, so that nothing of ours stays in /tmp."""
+    with contextlib.suppress(OSError):
+        directory.rmdir()
