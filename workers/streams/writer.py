@@ -1,0 +1,311 @@
+"""Appending to token streams: many generations, one connection, one task, and never a wait per token.
+
+Text is coalesced per generation and all generations that have something to say share one write to Redis. When Redis is
+slow, down or has forgotten everything, generations go on: their text waits in memory (bounded by what a generation may
+produce at all) and is appended, or replaced by a snapshot, once Redis answers again.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Final, Self, cast
+
+import structlog
+
+from workers.streams.cursor import Cursor, parse_entry_id
+from workers.streams.errors import StreamFenced
+from workers.streams.link import LOST, RedisLink, Reply
+from workers.streams.outgoing import START_KIND, Outgoing, Step
+from workers.streams.terminal import Terminal, end_payload
+
+COALESCE_S: Final = 0.025
+COALESCE_PIECES: Final = 64
+PROMPT_AFTER_S: Final = 0.1
+"""A stream that was quiet for this long sends its next text at once."""
+
+FLUSH_TIMEOUT_S: Final = 2.0
+"""How long the end of a generation waits for Redis before it goes on without."""
+
+MIN_BACKOFF_S: Final = 0.02
+MAX_BACKOFF_S: Final = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class GenerationStream:
+    """One attempt's stream. `text` and `event` only take note and return; the writer's task does the sending."""
+
+    def __init__(self, writer: "StreamWriter", generation_id: str, epoch: int, may_append: Callable[[], bool]) -> None:
+        self.generation_id = generation_id
+        self.epoch = epoch
+        self.fenced = False
+        self.outgoing = Outgoing(generation_id, epoch)
+        self.may_append = may_append
+        self.last_sent_s = float("-inf")
+        self.drained = asyncio.Event()
+        self._writer = writer
+        self._is_finished = False
+
+    @property
+    def output_text(self) -> str:
+        """The whole text so far: what the terminal state must hold once `finish_flush` has returned."""
+        return self.outgoing.text
+
+    @property
+    def next_seq(self) -> int:
+        """The seq of the `end` event; known once `finish_flush` has returned."""
+        assert self._is_finished
+        return self.outgoing.sealed_seq + 1
+
+    def text(self, piece: str) -> None:
+        """Add a piece of text, cut anywhere.
+
+        Raises:
+            StreamFenced: a later attempt writes this stream.
+        """
+        self._check()
+        if self.outgoing.add_text(piece):
+            self._writer.note(self)
+
+    def event(self, kind: str, data: Mapping[str, object]) -> None:
+        """Add a `progress`, `artifact` or `structured` event; its seq is added to the data.
+
+        Raises:
+            StreamFenced: a later attempt writes this stream.
+        """
+        self._check()
+        self.outgoing.add_event(kind, data)
+        self._writer.note(self)
+
+    async def finish_flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
+        """Close the text and wait until readers can have all of it; false if Redis did not take it in time.
+
+        Either way `output_text` and `next_seq` are final and the generation may be settled. A second call only waits.
+
+        Raises:
+            StreamFenced: a later attempt writes this stream; settle nothing.
+        """
+        if not self._is_finished:
+            self._check()
+            self.outgoing.seal_all()
+            self._is_finished = True
+        is_drained = await self._writer.drain(self, timeout_s)
+        self._check_fence()
+        return is_drained
+
+    async def end(self, terminal: Terminal, timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
+        """Append `end` and let go of the stream. Call it after the terminal state has committed.
+
+        False if Redis did not take it; readers then get the same `end` from Postgres within a second or two.
+        """
+        assert self._is_finished
+        assert (terminal.epoch, terminal.end_seq) == (self.epoch, self.next_seq)
+        self.outgoing.add_end(end_payload(terminal))
+        try:
+            return await self._writer.drain(self, timeout_s) and not self.fenced
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the stream without an end: the attempt is lost or given back. What was not sent is forgotten."""
+        self._is_finished = True
+        self._writer.forget(self)
+
+    def fence(self) -> None:
+        """Take note that a later attempt writes this stream."""
+        self.fenced = True
+        _log.warning("stream_fenced", generation_id=self.generation_id, epoch=self.epoch)
+        self.abandon()
+
+    def _check(self) -> None:
+        self._check_fence()
+        assert not self._is_finished, "nothing may follow the end of the text"
+
+    def _check_fence(self) -> None:
+        if self.fenced:
+            raise StreamFenced(self.generation_id, epoch=self.epoch)
+
+
+class StreamWriter:
+    """All the streams one process writes. An async context manager; used from its own event loop only."""
+
+    def __init__(self, redis_url: str, *, coalesce_s: float = COALESCE_S) -> None:
+        self._link = RedisLink(redis_url)
+        self._coalesce_s = coalesce_s
+        self._open: dict[GenerationStream, None] = {}
+        self._dirty: dict[GenerationStream, None] = {}
+        self._prompt: dict[GenerationStream, None] = {}
+        self._wake = asyncio.Event()
+        self._tick_at_s = 0.0
+        self._retry_at_s = 0.0
+        self._failures = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="stream-writer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        with contextlib.suppress(*LOST):
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                await self._flush(list(self._dirty))
+        await self._link.close()
+
+    @property
+    def streams_open(self) -> int:
+        """How many streams are being written now."""
+        return len(self._open)
+
+    def open(
+        self, generation_id: str, *, epoch: int, model: str, may_append: Callable[[], bool] = lambda: True
+    ) -> GenerationStream:
+        """Start the stream of one attempt; its `start` event is sent at once.
+
+        `may_append` is asked before every write: true as long as the attempt's lease certainly holds. While it says no,
+        nothing of this stream is sent.
+        """
+        assert epoch > 0
+        stream = GenerationStream(self, generation_id, epoch, may_append)
+        self._open[stream] = None
+        stream.outgoing.add_event(START_KIND, {"generation_id": generation_id, "epoch": epoch, "model": model})
+        self.note(stream)
+        return stream
+
+    def note(self, stream: GenerationStream) -> None:
+        """Take note that the stream has something to send."""
+        if stream not in self._dirty:
+            self._dirty[stream] = None
+            stream.drained.clear()
+            if time.monotonic() - stream.last_sent_s >= PROMPT_AFTER_S:
+                self._prompt[stream] = None
+            self._wake.set()
+        elif stream.outgoing.pieces_waiting >= COALESCE_PIECES and stream not in self._prompt:
+            self._prompt[stream] = None
+            self._wake.set()
+
+    async def drain(self, stream: GenerationStream, timeout_s: float) -> bool:
+        """Send what the stream has without waiting for its turn; false if it was not taken in time."""
+        if stream not in self._open:
+            return stream.outgoing.is_drained
+        if not stream.outgoing.is_drained:
+            self._dirty[stream] = None
+            self._prompt[stream] = None
+            stream.drained.clear()
+            self._wake.set()
+            with contextlib.suppress(asyncio.TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await stream.drained.wait()
+        return stream.outgoing.is_drained
+
+    def forget(self, stream: GenerationStream) -> None:
+        """Stop writing a stream."""
+        for streams in (self._open, self._dirty, self._prompt):
+            streams.pop(stream, None)
+        stream.drained.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._until_due()
+            due = self._take_due()
+            try:
+                await self._flush(due)
+            except LOST as lost:
+                self._back_off(due, lost)
+            except Exception as bug:
+                # Every stream of this process depends on this task: it must outlive whatever one stream did to it.
+                _log.exception("stream_flush_failed")
+                self._back_off(due, bug)
+
+    async def _until_due(self) -> None:
+        while True:
+            now_s = time.monotonic()
+            if now_s < self._retry_at_s:
+                await asyncio.sleep(self._retry_at_s - now_s)
+                continue
+            if self._prompt or (self._dirty and now_s >= self._tick_at_s):
+                return
+            self._wake.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                async with asyncio.timeout(self._tick_at_s - now_s if self._dirty else None):
+                    await self._wake.wait()
+
+    def _take_due(self) -> list[GenerationStream]:
+        now_s = time.monotonic()
+        due = self._prompt
+        if now_s >= self._tick_at_s:
+            due = self._dirty
+            self._tick_at_s = now_s + self._coalesce_s
+        streams = list(due)
+        self._prompt = {}
+        return streams
+
+    async def _flush(self, due: list[GenerationStream]) -> None:
+        if await self._link.connect():
+            for stream in self._open:
+                stream.outgoing.doubt()
+                self._dirty[stream] = None
+            due = list(self._dirty)
+        due = [stream for stream in due if stream.may_append()]
+        await self._reconcile([stream for stream in due if stream.outgoing.doubtful])
+        # The lease is asked for again because reconciling has waited for Redis.
+        due = [stream for stream in due if not stream.fenced and stream.may_append()]
+        plan = [(stream, step) for stream in due for step in stream.outgoing.steps()]
+        if plan:
+            replies = await self._link.execute([step.command for _, step in plan])
+            self._settle(plan, replies)
+        self._clean(due)
+        self._failures = 0
+
+    async def _reconcile(self, doubtful: list[GenerationStream]) -> None:
+        if not doubtful:
+            return
+        replies = await self._link.execute([stream.outgoing.top_command() for stream in doubtful])
+        for stream, reply in zip(doubtful, replies, strict=True):
+            if isinstance(reply, Exception):
+                raise reply
+            top, is_snapshot = _top(reply)
+            if not stream.outgoing.reconcile(top, is_snapshot=is_snapshot):
+                stream.fence()
+
+    def _settle(self, plan: Iterable[tuple[GenerationStream, Step]], replies: list[Reply]) -> None:
+        now_s = time.monotonic()
+        failed: set[GenerationStream] = set()
+        for (stream, step), reply in zip(plan, replies, strict=True):
+            if stream in failed:
+                continue
+            stream.last_sent_s = now_s
+            if not stream.outgoing.settle(step, reply):
+                failed.add(stream)
+                _log.info("stream_append_refused", generation_id=stream.generation_id, reply=str(reply))
+        if failed:
+            self._retry_at_s = now_s + MIN_BACKOFF_S
+
+    def _clean(self, streams: Iterable[GenerationStream]) -> None:
+        for stream in streams:
+            if stream.outgoing.is_drained:
+                self._dirty.pop(stream, None)
+                stream.drained.set()
+
+    def _back_off(self, due: Iterable[GenerationStream], error: Exception) -> None:
+        for stream in due:
+            stream.outgoing.doubt()
+        self._failures += 1
+        delay_s = min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2**self._failures)
+        self._retry_at_s = time.monotonic() + delay_s
+        if self._failures == 1:
+            _log.warning("stream_redis_lost", error=repr(error), streams=len(self._open))
+
+
+def _top(reply: Reply) -> tuple[Cursor | None, bool]:
+    entries = cast("list[tuple[bytes, object]]", reply)
+    if not entries:
+        return None, False
+    return parse_entry_id(entries[0][0])
