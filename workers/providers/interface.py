@@ -52,7 +52,7 @@ class ProviderRequest(Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     max_output_tokens: int
     options: dict[str, object] = {}
-    """What only this provider understands (`delay_ms` of echo). Unknown options are refused by `check`."""
+    """`stop_sequences` and `effort` for models, `delay_ms` for echo. `check` refuses what a provider does not know."""
     timeouts: Timeouts = Timeouts()
 
 
@@ -103,6 +103,11 @@ class Provider(Protocol):
     @property
     def name(self) -> str:
         """The name the catalogue uses: `echo`, `anthropic`, `openai`."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it is, in a sentence for people."""
         ...
 
     def check(self, request: ProviderRequest) -> None:
