@@ -35,6 +35,8 @@ class OpenFreeze(msgspec.Struct):
     confirmed: int = 0
     opened_at_us: int = 0
     resolved_at_us: int | None = None
+    is_new: bool = True
+    """Whether it was opened by the events being folded, and not loaded."""
 
 
 class Reversal(msgspec.Struct):

@@ -187,3 +187,12 @@ class RiderRefused(Refused):
 
     def __init__(self) -> None:
         super().__init__("what this command was to settle has moved on")
+
+
+class UnstorableText(Refused):
+    """A text has characters that cannot be stored, such as NUL or half of a surrogate pair."""
+
+    code = "invalid_text"
+
+    def __init__(self) -> None:
+        super().__init__("a text contains characters that cannot be stored")
