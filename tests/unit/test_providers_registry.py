@@ -1,0 +1,78 @@
+"""Which providers an installation has."""
+
+import pytest
+
+import workers.providers.errors as errors_module
+from workers.providers import ProviderError, ProviderNotConfigured, ProviderRegistry
+
+KEYS = {"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "b"}
+
+
+def kinds_of_error() -> list[type[ProviderError]]:
+    return [
+        kind
+        for kind in vars(errors_module).values()
+        if isinstance(kind, type) and issubclass(kind, ProviderError) and kind is not ProviderError
+    ]
+
+
+def problems(**environment: str) -> dict[str, str | None]:
+    return {status.name: status.problem for status in ProviderRegistry(environment).statuses()}
+
+
+def test_echo_needs_no_key() -> None:
+    assert problems() == {
+        "echo": None,
+        "anthropic": "ANTHROPIC_API_KEY is not set",
+        "openai": "OPENAI_API_KEY is not set",
+    }
+
+
+def test_a_key_is_enough() -> None:
+    assert problems(**KEYS) == {"echo": None, "anthropic": None, "openai": None}
+
+
+def test_a_blank_key_is_none() -> None:
+    assert problems(OPENAI_API_KEY=" \n")["openai"] == "OPENAI_API_KEY is not set"
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://example.org", "http://", "http://[::1", "http://x:y"])
+def test_a_base_url_that_is_none_is_a_problem(url: str) -> None:
+    assert problems(**KEYS, OPENAI_BASE_URL=url)["openai"] == "OPENAI_BASE_URL is not an http:// or https:// URL"
+
+
+async def test_a_provider_without_a_key_is_not_given() -> None:
+    with pytest.raises(ProviderNotConfigured, match="ANTHROPIC_API_KEY is not set"):
+        ProviderRegistry({}).get("anthropic")
+
+
+async def test_a_provider_that_does_not_exist_is_not_given() -> None:
+    with pytest.raises(ProviderNotConfigured, match="no such provider"):
+        ProviderRegistry(KEYS).get("hal")
+
+
+async def test_the_same_provider_is_given_every_time_until_closed() -> None:
+    registry = ProviderRegistry(KEYS)
+
+    given = [registry.get(name) for name in ("echo", "anthropic", "openai")]
+
+    assert [provider.name for provider in given] == ["echo", "anthropic", "openai"]
+    assert all(provider.description for provider in given)
+    assert [registry.get(provider.name) for provider in given] == given
+    await registry.aclose()
+    await registry.aclose()
+
+
+def test_every_kind_of_error_has_its_own_code_and_a_sentence_for_customers() -> None:
+    kinds = kinds_of_error()
+
+    assert len({kind.code for kind in kinds}) == len(kinds)
+    assert all(kind.message.endswith(".") and isinstance(kind.retryable, bool) for kind in kinds)
+
+
+def test_the_sentence_for_customers_never_has_the_words_of_the_provider() -> None:
+    for kind in kinds_of_error():
+        error = kind(provider="openai", provider_message="key sk-123 of organization org-9")
+
+        assert "sk-123" not in error.message
+        assert error.provider_message == "key sk-123 of organization org-9"
