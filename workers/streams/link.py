@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
@@ -28,7 +28,7 @@ class RedisLink:
     """A single connection, opened when it is first needed and again after it was lost. One caller at a time."""
 
     def __init__(self, redis_url: str, *, timeout_s: float = 5.0) -> None:
-        pool = ConnectionPool.from_url(
+        pool = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
             redis_url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=timeout_s
         )
         self._connection: AbstractConnection = pool.make_connection()
@@ -67,6 +67,6 @@ class RedisLink:
 
     async def _reply(self) -> Reply:
         try:
-            return await self._connection.read_response(timeout=math.inf)
+            return cast("Reply", await self._connection.read_response(timeout=math.inf))
         except ResponseError as refused:
             return refused

@@ -5,7 +5,7 @@ the worker died in between. Both call `end_payload`, so the id and the bytes are
 """
 
 import hashlib
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
@@ -14,6 +14,10 @@ from workers.streams.cursor import Cursor
 from workers.streams.wire import ascii_json
 
 Status: TypeAlias = Literal["completed", "cancelled", "failed"]
+
+
+UNWRITTEN_END_SEQ: Final = 2
+"""The seq of the `end` of an epoch in which nothing was streamed: a snapshot takes the place of seq 1."""
 
 
 class Failure(Struct, frozen=True):
@@ -27,8 +31,8 @@ class Terminal(Struct, frozen=True, kw_only=True):
     """The terminal state of a generation, complete enough to stream it again without Redis.
 
     `end_seq` is the seq of the `end` event: `GenerationStream.next_seq` after `finish_flush`. Whoever ends a generation
-    without having written its stream (a sweeper that finds the worker gone) takes the next epoch and `end_seq=1`, so
-    that nothing the lost worker may still have appended can lie behind the end.
+    without having written its stream (a sweeper that finds the worker gone, a cancel before the first claim) takes the
+    next epoch and `UNWRITTEN_END_SEQ`, so that nothing a lost worker may still append can lie behind the end.
     """
 
     epoch: int
@@ -40,6 +44,9 @@ class Terminal(Struct, frozen=True, kw_only=True):
     usage: dict[str, int] = field(default_factory=dict[str, int])
     cost_microcredits: int
     error: Failure | None = None
+
+    def __post_init__(self) -> None:
+        assert self.end_seq >= UNWRITTEN_END_SEQ or not self.text, "a text needs an event or a snapshot before the end"
 
     @property
     def end(self) -> Cursor:
