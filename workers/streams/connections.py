@@ -91,7 +91,7 @@ class Connections:
             connection.tick(now_s)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Ask every response, also those still to come, to reconnect elsewhere; false if some are left after the time."""
+        """Ask every response, also those still to come, to reconnect elsewhere; false if some are left in the end."""
         self._is_draining = True
         for connection in self._open:
             connection.close("drain")

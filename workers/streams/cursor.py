@@ -1,7 +1,8 @@
 """Where a reader is in a stream: the epoch (the attempt that writes) and the seq within it.
 
-The public form is `0001.000000000042`, fixed width. In Redis each seq has two entry ids: `1-84` for the event itself and
-`1-85` for a snapshot that covers everything up to it, so a snapshot sorts after the event it covers and before the next.
+The public form is `0001.000000000042`, fixed width. In Redis each seq has two entry ids: `1-84` for the event itself
+and `1-85` for a snapshot that covers everything up to it, so a snapshot sorts after the event it covers and before the
+next.
 """
 
 import re

@@ -1,7 +1,8 @@
 """What this process knows of one generation's stream, kept once for all its readers. No I/O.
 
-Frames are rendered when an entry arrives and shared: a reader is only a cursor into this. So a reader that stops reading
-holds nothing, a thousand readers of one generation cost one copy, and a reader that comes back is served from memory.
+Frames are rendered when an entry arrives and shared: a reader is only a cursor into this. So a reader that stops
+reading holds nothing, a thousand readers of one generation cost one copy, and a reader that comes back is served from
+memory.
 """
 
 from bisect import bisect_right

@@ -75,7 +75,7 @@ class StreamFollower:
                 failures += 1
                 if failures == 1:
                     _log.warning("stream_follower_lost", error=repr(lost), streams=len(self._feeds))
-                await asyncio.sleep(min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2**failures))
+                await asyncio.sleep(min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2 ** min(failures, 10)))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -110,7 +110,7 @@ class StreamFollower:
             self.remove(feed)
 
     async def _pause(self, streams: int, worked_s: float) -> None:
-        """Let entries gather when many streams are busy: one read, and one write per reader, then serve several tokens."""
+        """Let entries gather when many streams are busy, so that one read and one write per reader serve several."""
         if streams > BUSY_STREAMS:
             await asyncio.sleep(min(MAX_PAUSE_S, 0.0002 * streams + 2 * worked_s))
 

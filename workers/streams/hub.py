@@ -1,7 +1,7 @@
-"""The reading side of token streams: any number of readers, one blocking read, and Postgres when Redis has nothing to say.
+"""The reading side of token streams: any number of readers, one blocking read, and Postgres when Redis is silent.
 
-A reader is promised: never silence. It gets what follows its cursor, or a `snapshot` when that cannot be had, and an `end`
-within about a second of the generation's end even if every wake-up was lost and Redis has forgotten the stream.
+A reader is promised: never silence. It gets what follows its cursor, or a `snapshot` when that cannot be had, and an
+`end` within about a second of the generation's end even if every wake-up was lost and Redis has forgotten the stream.
 """
 
 import asyncio

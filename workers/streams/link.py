@@ -1,8 +1,8 @@
 """One connection to Redis that knows when it is a new one.
 
-redis-py's client and pool reconnect in silence, but whoever writes or follows a stream must know: behind a new connection
-Redis may have restarted and forgotten the last second. So this uses redis-py's `Connection` directly, which also spares
-the per-command work of its pipelines: commands are packed into one write and the raw replies come back in order.
+redis-py's client and pool reconnect in silence, but whoever writes or follows a stream must know: behind a new
+connection Redis may have restarted and forgotten the last second. So this uses redis-py's connection directly, which
+also spares the per-command work of its pipelines: commands go out in one write, raw replies come back in order.
 """
 
 import asyncio
@@ -59,6 +59,21 @@ class RedisLink:
         except BaseException:
             await self.close()
             raise
+
+    async def receive(self, ping_every_s: float) -> Reply:
+        """The next message on a connection that has subscribed; asks for a sign of life when none comes.
+
+        Raises:
+            RedisError, OSError, TimeoutError: the connection is lost, and so may be any number of messages.
+        """
+        message = cast("Reply", await self._connection.read_response(timeout=ping_every_s))
+        if message is None:
+            await self._connection.send_packed_command(self._connection.pack_command("PING"), check_health=False)
+            message = cast("Reply", await self._connection.read_response(timeout=self._timeout_s))
+        if message is None:
+            await self.close()
+            raise TimeoutError
+        return message
 
     async def close(self) -> None:
         """Close the connection; the next call opens another."""

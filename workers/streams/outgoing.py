@@ -1,7 +1,7 @@
 """What one attempt has produced for its stream and what Redis has confirmed of it. No I/O.
 
-Text waits unnumbered until a flush takes it, so that a pause of Redis turns many small deltas into one. A sealed entry has
-its seq and its bytes for ever: sending it twice is harmless, because Redis takes each entry id once.
+Text waits unnumbered until a flush takes it, so that a pause of Redis turns many small deltas into one. A sealed entry
+has its seq and its bytes for ever: sending it twice is harmless, because Redis takes each entry id once.
 """
 
 from collections import deque
@@ -103,7 +103,8 @@ class Outgoing:
 
     def add_end(self, payload: str) -> None:
         """Take the `end` event, already rendered; everything else must be sealed."""
-        assert not self._run and not self._waiting
+        assert not self._run
+        assert not self._waiting
         self._seal(END_KIND, payload, self._sealed_text_end)
 
     def seal_all(self) -> None:

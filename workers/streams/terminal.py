@@ -1,7 +1,7 @@
 """How a generation ended, as Postgres keeps it, and the `end` event that everyone renders from it.
 
-The worker appends `end` after the terminal state has committed, and the API composes the same `end` when Redis lost it or
-the worker died in between. Both call `end_payload`, so the id and the bytes are the same whoever wrote them.
+The worker appends `end` after the terminal state has committed, and the API composes the same `end` when Redis lost it
+or the worker died in between. Both call `end_payload`, so the id and the bytes are the same whoever wrote them.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ class Terminal(Struct, frozen=True, kw_only=True):
 
 
 class GenerationState(Struct, frozen=True):
-    """What Postgres knows of a generation: the latest attempt (0 before the first claim) and how it ended, if it has."""
+    """What Postgres knows of a generation: the latest attempt (0 before the first claim), and how it ended if it has."""
 
     epoch: int
     terminal: Terminal | None = None

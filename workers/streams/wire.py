@@ -1,8 +1,8 @@
 """The bytes that readers get, and what an event looks like inside Redis.
 
-An entry in Redis has one field: its name is the kind of the event, its value the data, already rendered as ASCII JSON, so
-the API only puts a frame around it. A snapshot entry holds just the text as a JSON string, because the reason for sending
-it depends on the reader.
+An entry in Redis has one field: its name is the kind of the event, its value the data, already rendered as ASCII JSON,
+so the API only puts a frame around it. A snapshot entry holds just the text as a JSON string, because the reason for
+sending it depends on the reader.
 """
 
 import json

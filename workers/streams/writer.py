@@ -219,7 +219,7 @@ class StreamWriter:
                 await self._flush(due)
             except LOST as lost:
                 self._back_off(due, lost)
-            except Exception as bug:
+            except Exception as bug:  # noqa: BLE001 - it is logged, and the others go on
                 # Every stream of this process depends on this task: it must outlive whatever one stream did to it.
                 _log.exception("stream_flush_failed")
                 self._back_off(due, bug)
@@ -262,7 +262,6 @@ class StreamWriter:
             replies = await self._link.execute([step.command for _, step in plan])
             self._settle(plan, replies)
         self._clean(due)
-        self._failures = 0
 
     async def _reconcile(self, doubtful: list[GenerationStream]) -> None:
         if not doubtful:
@@ -285,8 +284,9 @@ class StreamWriter:
             if not stream.outgoing.settle(step, reply):
                 failed.add(stream)
                 _log.info("stream_append_refused", generation_id=stream.generation_id, reply=str(reply))
-        if failed:
-            self._retry_at_s = now_s + MIN_BACKOFF_S
+        self._failures = self._failures + 1 if failed else 0
+        if self._failures > 1:
+            self._retry_at_s = now_s + _backoff_s(self._failures)
 
     def _clean(self, streams: Iterable[GenerationStream]) -> None:
         for stream in streams:
@@ -298,10 +298,13 @@ class StreamWriter:
         for stream in due:
             stream.outgoing.doubt()
         self._failures += 1
-        delay_s = min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2**self._failures)
-        self._retry_at_s = time.monotonic() + delay_s
+        self._retry_at_s = time.monotonic() + _backoff_s(self._failures)
         if self._failures == 1:
             _log.warning("stream_redis_lost", error=repr(error), streams=len(self._open))
+
+
+def _backoff_s(failures: int) -> float:
+    return min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2 ** min(failures, 10))
 
 
 def _top(reply: Reply) -> tuple[Cursor | None, bool]:
