@@ -5,7 +5,10 @@ request returns the original outcome, with another request it is refused. Keys t
 Times are `int` microseconds since the Unix epoch, amounts `int` microcredits.
 """
 
+import functools
 import hashlib
+import operator
+from collections.abc import Callable
 from typing import ClassVar, Final
 from uuid import UUID
 
@@ -19,7 +22,7 @@ DEFAULT_PRIORITY: Final = 100
 
 DEFAULT_FREEZE_TTL_US: Final = 60 * 60 * 1_000_000
 
-_digest_encoder: Final = msgspec.msgpack.Encoder()
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,13 +32,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     command_key: str
     actor: str = ""
 
-    IDENTITY: ClassVar[tuple[str, ...]] = ()
+    IDENTITY: ClassVar[tuple[str, ...]]
     """The fields that make two requests under one key the same request. Ids that the edge draws are not among them."""
 
     def digest(self) -> int:
         """Return 64 bits that tell this request from another one under the same key."""
-        identity = (type(self).__name__, *[getattr(self, name) for name in self.IDENTITY])
-        return int.from_bytes(hashlib.blake2b(_digest_encoder.encode(identity), digest_size=8).digest(), "big", signed=True)
+        kind = type(self)
+        encoded = _encode((kind.__name__, _identity_of(kind)(self)))
+        return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big", signed=True)
+
+
+@functools.cache
+def _identity_of(kind: type[Command]) -> Callable[[Command], object]:
+    return operator.attrgetter(*kind.IDENTITY)
 
 
 class OpenAccount(Command, frozen=True, kw_only=True):

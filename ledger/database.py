@@ -1,7 +1,7 @@
 """Connections to Postgres, as the role that can add events and never change them."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 from psycopg import AsyncConnection, conninfo, rows
@@ -18,17 +18,18 @@ LOCK_TIMEOUT_MS: Final = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 60_000
 
 
-def application_conninfo(url: str, *, name: str = "holdfast") -> str:
+def application_conninfo(url: str, *, name: str = "holdfast", settings: Mapping[str, str] | None = None) -> str:
     """Complete a `DATABASE_URL`: the application's role, time-outs and UTC, whoever the URL logs in as."""
-    settings = {
+    all_settings = {
         "role": APPLICATION_ROLE,
         "statement_timeout": str(STATEMENT_TIMEOUT_MS),
         "lock_timeout": str(LOCK_TIMEOUT_MS),
         "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
         "timezone": "UTC",
+        **(settings or {}),
     }
     given = str(conninfo.conninfo_to_dict(url).get("options") or "")
-    options = " ".join([given, *(f"-c {key}={value}" for key, value in settings.items())]).strip()
+    options = " ".join([given, *(f"-c {key}={value}" for key, value in all_settings.items())]).strip()
     return conninfo.make_conninfo(
         url,
         options=options,
@@ -40,13 +41,17 @@ def application_conninfo(url: str, *, name: str = "holdfast") -> str:
     )
 
 
-async def connect(url: str, *, name: str = "holdfast", autocommit: bool = False) -> AsyncConnection[rows.TupleRow]:
-    """Open one connection as the application's role.
+async def connect(
+    url: str, *, name: str = "holdfast", autocommit: bool = False, settings: Mapping[str, str] | None = None
+) -> AsyncConnection[rows.TupleRow]:
+    """Open one connection as the application's role, with server settings of its own.
 
     Raises:
         psycopg.OperationalError: the server cannot be reached, or does not let us in.
     """
-    connection = await AsyncConnection.connect(application_conninfo(url, name=name), autocommit=autocommit)
+    connection = await AsyncConnection.connect(
+        application_conninfo(url, name=name, settings=settings), autocommit=autocommit
+    )
     arrays.register(connection)
     connection.prepare_threshold = 1
     return connection

@@ -46,27 +46,27 @@ async def load(connection: AsyncConnection[Any], units: Sequence[Unit]) -> Loade
 
     The reads are statements of their own after the lock: each then sees what the previous holder of the lock committed.
     """
-    openings = {c.account_id: c for u in units for c in u.commands if isinstance(c, commands.OpenAccount)}
-    account_ids = UuidArray.of(sorted({unit.account_id for unit in units}))
-    whole_ids = {
-        unit.account_id
-        for unit in units
-        for c in unit.commands
-        if isinstance(c, commands.ReverseTopUp | commands.ReinstateReversal)
-    }
-    resolving = [
-        (c.account_id, c.freeze_id)
-        for unit in units
-        for c in unit.commands
-        if isinstance(c, commands.Confirm | commands.Rollback | commands.ExpireFreeze)
-    ]
-    reinstating = [
-        (c.account_id, c.reversal_version)
-        for unit in units
-        for c in unit.commands
-        if isinstance(c, commands.ReinstateReversal)
-    ]
-    keys = [(c.account_id, c.command_key) for unit in units for c in unit.commands]
+    openings: dict[UUID, commands.OpenAccount] = {}
+    whole_ids: set[UUID] = set()
+    resolving: list[tuple[UUID, UUID]] = []
+    reinstating: list[tuple[UUID, int]] = []
+    keys: list[tuple[UUID, str]] = []
+    for unit in units:
+        for command in unit.commands:
+            keys.append((command.account_id, command.command_key))
+            match command:
+                case commands.Confirm() | commands.Rollback() | commands.ExpireFreeze():
+                    resolving.append((command.account_id, command.freeze_id))
+                case commands.OpenAccount():
+                    openings[command.account_id] = command
+                case commands.ReverseTopUp():
+                    whole_ids.add(command.account_id)
+                case commands.ReinstateReversal():
+                    whole_ids.add(command.account_id)
+                    reinstating.append((command.account_id, command.reversal_version))
+                case _:
+                    pass
+    account_ids = UuidArray.of(list({unit.account_id for unit in units}))
 
     async with connection.pipeline():
         if openings:
@@ -74,7 +74,7 @@ async def load(connection: AsyncConnection[Any], units: Sequence[Unit]) -> Loade
         heads = await connection.execute(sql.LOCK_ACCOUNTS, {"ids": account_ids}, binary=True)
         lots = [await connection.execute(sql.READ_LIVE_LOTS, {"ids": account_ids}, binary=True)]
         if whole_ids:
-            ids = {"ids": UuidArray.of(sorted(whole_ids))}
+            ids = {"ids": UuidArray.of(list(whole_ids))}
             lots.append(await connection.execute(sql.READ_ALL_LOTS, ids, binary=True))
         freezes = await _execute_pairs(connection, sql.READ_FREEZES, resolving, "freeze_ids", UuidArray)
         reversals = await _execute_pairs(connection, sql.READ_REVERSALS, reinstating, "versions", Int8Array)
@@ -119,7 +119,7 @@ async def save(connection: AsyncConnection[Any], decided: Decided, loaded: Loade
     first_version: dict[UUID, int] = {}
     for event in decided.events:
         first_version.setdefault(event.account_id, event.version)
-    accounts = [loaded.accounts[account_id] for account_id in sorted(first_version)]
+    accounts = [loaded.accounts[account_id] for account_id in first_version]
 
     async with connection.pipeline():
         if decided.events:

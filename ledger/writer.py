@@ -22,6 +22,16 @@ RECONNECT_LIMIT: Final = 6
 RECONNECT_PAUSE_S: Final = 0.1
 """Doubles with each attempt: together about six seconds before callers are told `Contended`."""
 
+WRITER_SETTINGS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""Every statement of a batch looks up a few rows by primary key, whatever the planner believes of tables that are new,
+bloated or not yet analysed: one plan, an index lookup per row, prepared once."""
+
 _log: Final = structlog.get_logger("ledger.writer")
 
 _Answer: TypeAlias = tuple[Outcome, ...]
@@ -187,7 +197,9 @@ class _Lane:
 
     async def _attempt(self, units: list[Unit]) -> "list[_Answer | Exception]":
         if self._connection is None:
-            self._connection = await database.connect(self._url, name="holdfast ledger writer")
+            self._connection = await database.connect(
+                self._url, name="holdfast ledger writer", settings=WRITER_SETTINGS
+            )
         loaded = await storage.load(self._connection, units)
         decided = decide_batch(units, loaded, now_us=self._clock_us())
         await storage.save(self._connection, decided, loaded)

@@ -27,7 +27,7 @@ END
 $$;
 
 CREATE TABLE account_owners (
-    owner text PRIMARY KEY CHECK (length(owner) BETWEEN 1 AND 200),
+    owner text COLLATE "C" PRIMARY KEY CHECK (length(owner) BETWEEN 1 AND 200),
     account_id uuid NOT NULL UNIQUE
 );
 
@@ -63,7 +63,7 @@ CREATE TABLE events (
     request_digest bigint NOT NULL,
     account_id uuid NOT NULL,
     kind smallint NOT NULL,
-    command_key text NOT NULL,
+    command_key text COLLATE "C" NOT NULL,
     hash bytea NOT NULL,
     body bytea NOT NULL,
     CONSTRAINT events_account_version PRIMARY KEY (account_id, version),
@@ -119,7 +119,8 @@ CREATE TABLE freezes (
     CONSTRAINT freezes_rolled_back CHECK (state = 1 OR confirmed = 0)
 ) WITH (fillfactor = 50);
 
-CREATE INDEX freezes_open ON freezes (expires_at, account_id) WHERE state = 0;
+-- `state` is in no index, so resolving a freeze stays a heap-only update. The sweeper reads this index from its last mark on.
+CREATE INDEX freezes_expiry ON freezes (expires_at);
 
 CREATE TABLE reversals (
     account_id uuid NOT NULL,
@@ -134,24 +135,58 @@ CREATE TABLE reversals (
     CONSTRAINT reversals_parts CHECK (amount > 0 AND already_expired >= 0 AND debt >= 0)
 );
 
+-- The one order of all events, gapless, assigned after commit. A tick is one run of the sealer: what was visible to it,
+-- and how many events are sealed with it.
+CREATE TABLE sealed (
+    seq bigint PRIMARY KEY,
+    position bigint NOT NULL UNIQUE,
+    CONSTRAINT sealed_seq CHECK (seq > 0)
+);
+
+CREATE TABLE ticks (
+    number bigint PRIMARY KEY,
+    size bigint NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    sealed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT ticks_size CHECK (size >= 0)
+);
+
+INSERT INTO ticks (number, size, snapshot) VALUES (0, 0, '1:1:');
+
 -- Append-only, by trigger as well as by privilege: the trigger stops the owner too.
-CREATE FUNCTION refuse_event_change() RETURNS trigger
+CREATE FUNCTION refuse_change() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'events are append-only: % is refused', TG_OP USING ERRCODE = 'restrict_violation';
+    RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
 END
 $$;
 
 CREATE TRIGGER events_append_only
 BEFORE UPDATE OR DELETE ON events
-FOR EACH ROW EXECUTE FUNCTION refuse_event_change();
+FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER events_no_truncate
 BEFORE TRUNCATE ON events
-FOR EACH STATEMENT EXECUTE FUNCTION refuse_event_change();
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-REVOKE ALL ON events FROM public;
+CREATE TRIGGER sealed_append_only
+BEFORE UPDATE OR DELETE ON sealed
+FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER sealed_no_truncate
+BEFORE TRUNCATE ON sealed
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER ticks_append_only
+BEFORE UPDATE OR DELETE ON ticks
+FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER ticks_no_truncate
+BEFORE TRUNCATE ON ticks
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+REVOKE ALL ON events, sealed, ticks FROM public;
 GRANT USAGE ON SCHEMA public TO holdfast_app;
 GRANT SELECT ON schema_migrations TO holdfast_app;
-GRANT SELECT, INSERT ON events, account_owners TO holdfast_app;
+GRANT SELECT, INSERT ON events, sealed, ticks, account_owners TO holdfast_app;
 GRANT SELECT, INSERT, UPDATE ON accounts, lots, freezes, reversals TO holdfast_app;

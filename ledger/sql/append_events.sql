@@ -9,10 +9,17 @@ INSERT INTO events (
 SELECT
     new.account_id, new.version, new.kind, new.amount, new.available_after, new.frozen_after, new.recorded_at,
     new.command_key, new.request_digest, new.body, new.hash
-FROM unnest(
-    %(account_ids)s, %(versions)s, %(kinds)s, %(amounts)s, %(availables)s, %(frozens)s, %(recorded_ats)s,
-    %(command_keys)s, %(request_digests)s, %(bodies)s, %(hashes)s
-) AS new (
-    account_id, version, kind, amount, available_after, frozen_after, recorded_at, command_key, request_digest, body,
-    hash
-)
+FROM (
+    SELECT
+        unnest(%(account_ids)s) AS account_id,
+        unnest(%(versions)s) AS version,
+        unnest(%(kinds)s) AS kind,
+        unnest(%(amounts)s) AS amount,
+        unnest(%(availables)s) AS available_after,
+        unnest(%(frozens)s) AS frozen_after,
+        unnest(%(recorded_ats)s) AS recorded_at,
+        unnest(%(command_keys)s) AS command_key,
+        unnest(%(request_digests)s) AS request_digest,
+        unnest(%(bodies)s) AS body,
+        unnest(%(hashes)s) AS hash
+) AS new

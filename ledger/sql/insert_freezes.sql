@@ -7,7 +7,16 @@ INSERT INTO freezes (
 SELECT
     new.account_id, new.id, new.amount, new.draws, new.opened_at, new.expires_at, new.reference, new.state,
     new.confirmed, new.resolved_at
-FROM unnest(
-    %(account_ids)s, %(ids)s, %(amounts)s, %(draws)s, %(opened_ats)s, %(expires_ats)s, %(references)s, %(states)s,
-    %(confirmeds)s, %(resolved_ats)s
-) AS new (account_id, id, amount, draws, opened_at, expires_at, reference, state, confirmed, resolved_at)
+FROM (
+    SELECT
+        unnest(%(account_ids)s) AS account_id,
+        unnest(%(ids)s) AS id,
+        unnest(%(amounts)s) AS amount,
+        unnest(%(draws)s) AS draws,
+        unnest(%(opened_ats)s) AS opened_at,
+        unnest(%(expires_ats)s) AS expires_at,
+        unnest(%(references)s) AS reference,
+        unnest(%(states)s) AS state,
+        unnest(%(confirmeds)s) AS confirmed,
+        unnest(%(resolved_ats)s) AS resolved_at
+) AS new

@@ -2,6 +2,11 @@
 -- Returns: nothing; an account that exists is left alone.
 INSERT INTO accounts (id, owner, name, updated_at, created_at)
 SELECT opening.id, opening.owner, opening.name, now(), now()
-FROM unnest(%(ids)s, %(owners)s, %(names)s) AS opening (id, owner, name)
+FROM (
+    SELECT
+        unnest(%(ids)s) AS id,
+        unnest(%(owners)s) AS owner,
+        unnest(%(names)s) AS name
+) AS opening
 ORDER BY opening.id
 ON CONFLICT (id) DO NOTHING

@@ -3,5 +3,9 @@
 SELECT
     events.account_id, events.version, events.kind, events.amount, events.available_after, events.frozen_after,
     events.recorded_at, events.command_key, events.request_digest, events.body, events.hash
-FROM unnest(%(account_ids)s, %(command_keys)s) AS wanted (account_id, command_key)
+FROM (
+    SELECT
+        unnest(%(account_ids)s) AS account_id,
+        unnest(%(command_keys)s) AS command_key
+) AS wanted
 INNER JOIN events ON wanted.account_id = events.account_id AND wanted.command_key = events.command_key

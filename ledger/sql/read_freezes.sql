@@ -3,5 +3,9 @@
 SELECT
     freezes.account_id, freezes.id, freezes.amount, freezes.draws, freezes.expires_at, freezes.reference,
     freezes.state, freezes.confirmed, freezes.opened_at, freezes.resolved_at
-FROM unnest(%(account_ids)s, %(freeze_ids)s) AS wanted (account_id, freeze_id)
+FROM (
+    SELECT
+        unnest(%(account_ids)s) AS account_id,
+        unnest(%(freeze_ids)s) AS freeze_id
+) AS wanted
 INNER JOIN freezes ON wanted.freeze_id = freezes.id AND wanted.account_id = freezes.account_id

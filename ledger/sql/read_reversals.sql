@@ -3,5 +3,9 @@
 SELECT
     reversals.account_id, reversals.version, reversals.lot_number, reversals.amount, reversals.draws,
     reversals.already_expired, reversals.debt, reversals.reinstated
-FROM unnest(%(account_ids)s, %(versions)s) AS wanted (account_id, version)
+FROM (
+    SELECT
+        unnest(%(account_ids)s) AS account_id,
+        unnest(%(versions)s) AS version
+) AS wanted
 INNER JOIN reversals ON wanted.account_id = reversals.account_id AND wanted.version = reversals.version

@@ -12,8 +12,17 @@ SET
     reversed = head.reversed,
     head = head.hash,
     updated_at = head.updated_at
-FROM unnest(
-    %(ids)s, %(versions)s, %(availables)s, %(frozens)s, %(crediteds)s, %(spents)s, %(expireds)s, %(reverseds)s,
-    %(hashes)s, %(updated_ats)s
-) AS head (id, version, available, frozen, credited, spent, expired, reversed, hash, updated_at)
+FROM (
+    SELECT
+        unnest(%(ids)s) AS id,
+        unnest(%(versions)s) AS version,
+        unnest(%(availables)s) AS available,
+        unnest(%(frozens)s) AS frozen,
+        unnest(%(crediteds)s) AS credited,
+        unnest(%(spents)s) AS spent,
+        unnest(%(expireds)s) AS expired,
+        unnest(%(reverseds)s) AS reversed,
+        unnest(%(hashes)s) AS hash,
+        unnest(%(updated_ats)s) AS updated_at
+) AS head
 WHERE accounts.id = head.id

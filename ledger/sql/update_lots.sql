@@ -7,6 +7,13 @@ SET
     frozen = changed.frozen,
     expired = changed.expired,
     reversed = changed.reversed
-FROM unnest(%(account_ids)s, %(numbers)s, %(remainings)s, %(frozens)s, %(expireds)s, %(reverseds)s)
-    AS changed (account_id, number, remaining, frozen, expired, reversed)
+FROM (
+    SELECT
+        unnest(%(account_ids)s) AS account_id,
+        unnest(%(numbers)s) AS number,
+        unnest(%(remainings)s) AS remaining,
+        unnest(%(frozens)s) AS frozen,
+        unnest(%(expireds)s) AS expired,
+        unnest(%(reverseds)s) AS reversed
+) AS changed
 WHERE lots.account_id = changed.account_id AND lots.number = changed.number

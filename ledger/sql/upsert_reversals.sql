@@ -4,8 +4,15 @@ INSERT INTO reversals (account_id, version, lot_number, amount, draws, already_e
 SELECT
     new.account_id, new.version, new.lot_number, new.amount, new.draws, new.already_expired, new.debt,
     new.reinstated = 1
-FROM unnest(
-    %(account_ids)s, %(versions)s, %(lot_numbers)s, %(amounts)s, %(draws)s, %(already_expireds)s, %(debts)s,
-    %(reinstateds)s
-) AS new (account_id, version, lot_number, amount, draws, already_expired, debt, reinstated)
+FROM (
+    SELECT
+        unnest(%(account_ids)s) AS account_id,
+        unnest(%(versions)s) AS version,
+        unnest(%(lot_numbers)s) AS lot_number,
+        unnest(%(amounts)s) AS amount,
+        unnest(%(draws)s) AS draws,
+        unnest(%(already_expireds)s) AS already_expired,
+        unnest(%(debts)s) AS debt,
+        unnest(%(reinstateds)s) AS reinstated
+) AS new
 ON CONFLICT (account_id, version) DO UPDATE SET reinstated = excluded.reinstated
