@@ -1,5 +1,6 @@
 """Building requests to providers, and running them to the end."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -51,6 +52,12 @@ class Outcome(Struct, frozen=True):
         return "".join(chunk.text for chunk in self.chunks if isinstance(chunk, TextDelta))
 
     @property
+    def failure(self) -> ProviderError:
+        """The error; for a call that is to have failed."""
+        assert self.error is not None, f"the call did not fail: {self.chunks}"
+        return self.error
+
+    @property
     def reports(self) -> list[UsageReport]:
         """The usage reports, in order."""
         return [chunk for chunk in self.chunks if isinstance(chunk, UsageReport)]
@@ -82,3 +89,11 @@ async def outcome_of(provider: Provider, request: ProviderRequest) -> Outcome:
     except ProviderError as error:
         return Outcome(tuple(chunks), error)
     return Outcome(tuple(chunks))
+
+
+async def until_text(stream: AsyncGenerator[Chunk]) -> list[Chunk]:
+    """The chunks of a call that goes on, up to its first text."""
+    chunks: list[Chunk] = []
+    while not chunks or not isinstance(chunks[-1], TextDelta):
+        chunks.append(await anext(stream))
+    return chunks

@@ -18,8 +18,14 @@ def event(kind: str, **fields: object) -> bytes:
 
 
 def message_start(**usage: object) -> bytes:
-    """The first event. Without arguments: 11 input tokens, of which none cached, and the 1 output token it always says."""
-    counted = {"input_tokens": 11, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1, **usage}
+    """The first event. Without arguments: 11 input tokens, none cached, and the 1 output token it always says."""
+    counted = {
+        "input_tokens": 11,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 1,
+        **usage,
+    }
     return event(
         "message_start",
         message={
@@ -87,7 +93,9 @@ def completion(*deltas: str, stop_reason: str = "end_turn", output_tokens: int =
     return event_stream(*beginning(*deltas), *ending, request_id=REQUEST_ID)
 
 
-def failure(status: int, kind: str, message: str = "Overloaded", *, error_code: str | None = None, **headers: str) -> Answer:
+def failure(
+    status: int, kind: str, message: str = "Overloaded", *, error_code: str | None = None, **headers: str
+) -> Answer:
     """An error instead of a stream."""
     error: dict[str, object] = {"type": kind, "message": message}
     if error_code is not None:

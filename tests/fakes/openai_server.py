@@ -58,7 +58,9 @@ def finish(reason: str = "stop") -> bytes:
     return chunk(choice({}, finish_reason=reason))
 
 
-def usage(prompt_tokens: object = 11, completion_tokens: object = 7, total_tokens: object = 18, **details: object) -> bytes:
+def usage(
+    prompt_tokens: object = 11, completion_tokens: object = 7, total_tokens: object = 18, **details: object
+) -> bytes:
     """The chunk with the usage, which has no choices."""
     return chunk(
         usage={
@@ -108,7 +110,9 @@ class FakeOpenAI(ScriptedServer):
             return failure(401, "Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key")
         missing = [name for name in ("model", "messages") if not call.body.get(name)]
         message = f"Missing required parameter: '{''.join(missing[:1])}'."
-        return failure(400, message, kind="invalid_request_error", code="missing_required_parameter") if missing else None
+        return (
+            failure(400, message, kind="invalid_request_error", code="missing_required_parameter") if missing else None
+        )
 
     def default(self, call: Call) -> Answer:
         """A short completion."""

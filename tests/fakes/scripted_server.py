@@ -1,7 +1,7 @@
 """An HTTP/1.1 server on a real socket that answers by script, down to the byte and the moment a connection breaks.
 
-Each call takes the next scripted answer; without one the server's own default answers. What a client sent, and whether it went
-away before the answer was over, is recorded in `calls`.
+Each call takes the next scripted answer; without one the server's own default answers. What a client sent, and whether
+it went away before the answer was over, is recorded in `calls`.
 """
 
 import asyncio
@@ -57,6 +57,8 @@ class Answer:
     steps: tuple[Step, ...] = ()
     ends_cleanly: bool = True
     """Send the closing chunk. Without it the connection closes (FIN) in the middle of the body."""
+    has_head: bool = True
+    """Send a status line and headers at all."""
 
 
 @dataclass
@@ -87,6 +89,11 @@ def event_stream(*steps: Step, ends_cleanly: bool = True, **headers: str) -> Ans
     """A stream of server-sent events."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(200, {"content-type": "text/event-stream; charset=utf-8", **named}, steps, ends_cleanly)
+
+
+def no_answer(step: Step) -> Answer:
+    """Not even a status line, but this."""
+    return Answer(steps=(step,), has_head=False)
 
 
 class ScriptedServer:
@@ -165,10 +172,8 @@ async def _read_call(reader: asyncio.StreamReader, connection: int) -> Call | No
 
 async def _send(answer: Answer, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Whether the connection can take another call."""
-    head = [f"HTTP/1.1 {answer.status} Scripted", "transfer-encoding: chunked"]
-    head += [f"{name}: {value}" for name, value in answer.headers.items()]
-    writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
-    await writer.drain()
+    if answer.has_head:
+        await _write_head(answer, writer)
     for step in answer.steps:
         if not await _take(step, call, reader, writer):
             return False
@@ -176,6 +181,13 @@ async def _send(answer: Answer, call: Call, reader: asyncio.StreamReader, writer
         writer.write(b"0\r\n\r\n")
         await writer.drain()
     return answer.ends_cleanly
+
+
+async def _write_head(answer: Answer, writer: asyncio.StreamWriter) -> None:
+    head = [f"HTTP/1.1 {answer.status} Scripted", "transfer-encoding: chunked"]
+    head += [f"{name}: {value}" for name, value in answer.headers.items()]
+    writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
+    await writer.drain()
 
 
 async def _take(step: Step, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -219,7 +231,7 @@ async def _released_before_client_leaves(hold: Hold, call: Call, reader: asyncio
 
 
 async def _client_leaves(call: Call, reader: asyncio.StreamReader) -> None:
-    """Return when the client closed. It sends nothing while it waits for an answer, so nothing of a later call is lost."""
+    """Return when the client closed. It sends nothing while it waits, so nothing of a later call is lost."""
     try:
         sent = await reader.read(1)
     except ConnectionError:

@@ -78,7 +78,9 @@ def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], wait_s: f
     assert retry_after_s(headers, now=NOW) == wait_s
 
 
-@pytest.mark.parametrize(("asked_s", "kept_s"), [(3600.0, MAX_RETRY_AFTER_S), (float("inf"), MAX_RETRY_AFTER_S), (59.0, 59.0)])
+@pytest.mark.parametrize(
+    ("asked_s", "kept_s"), [(3600.0, MAX_RETRY_AFTER_S), (float("inf"), MAX_RETRY_AFTER_S), (59.0, 59.0)]
+)
 def test_a_long_retry_after_is_capped(asked_s: float, kept_s: float) -> None:
     assert RateLimited(provider="test", retry_after_s=asked_s).retry_after_s == kept_s
 

@@ -46,8 +46,9 @@ _SPENDING_CODES = frozenset(
 """These come as 403 or 429, but waiting does not help: money does."""
 
 _NO_CREDIT = "credit balance is too low"
-"""An empty account answers 400 `invalid_request_error` without a code of its own; these words are the only sign. Without them a
-customer would be told to change a request that is fine, and nobody would learn that the account is empty."""
+"""An empty account answers 400 `invalid_request_error` without a code of its own; these words are the only sign.
+Without them a customer would be told to change a request that is fine, and nobody would learn that the account is
+empty."""
 
 
 def translate(error: Exception, broken: type[ProviderError]) -> ProviderError | None:

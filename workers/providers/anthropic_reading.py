@@ -48,7 +48,7 @@ class MessageReading:
         return PATIENCE_AFTER_STOP_S if self._stopped else None
 
     def feed(self, event: RawMessageStreamEvent) -> Iterable[Chunk]:
-        """The chunks of one event. Events we do not know are new features of the API and mean nothing to us."""
+        """Yield the chunks of one event. Events we do not know are new features of the API and mean nothing to us."""
         match event.type:
             case "message_start":
                 yield self._report(event.message.usage)
@@ -66,7 +66,7 @@ class MessageReading:
                 pass
 
     def end(self) -> Iterator[Chunk]:
-        """The final usage and why it ended. See `Reading.end`."""
+        """Yield the final usage and why it ended. See `Reading.end`."""
         if not self._stopped:
             raise Truncated(provider=PROVIDER, provider_message="the stream ended without message_stop")
         if rest := self._text.flush():

@@ -20,7 +20,7 @@ class ModelOptions(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_options(request: ProviderRequest, options_type: type[OptionsT], *, provider: str) -> OptionsT:
-    """The request's options as a struct.
+    """Return the request's options as a struct.
 
     Raises:
         RequestRejected: an option is unknown or out of range.
@@ -37,8 +37,8 @@ def check_conversation(request: ProviderRequest, *, provider: str) -> None:
     System messages come first, because Anthropic has them apart from the conversation and their place would be lost.
 
     Raises:
-        RequestRejected: no turn of user or assistant, an empty message, a system message later on, text that is not Unicode,
-            or no room for output.
+        RequestRejected: no turn of user or assistant, an empty message, a system message later on, half of a surrogate
+            pair, or no room for output.
     """
     if request.max_output_tokens < 1:
         raise RequestRejected(provider=provider, provider_message="max_output_tokens is below 1")
@@ -54,8 +54,10 @@ def check_conversation(request: ProviderRequest, *, provider: str) -> None:
 
 
 def split_system(request: ProviderRequest) -> tuple[str, tuple[Message, ...]]:
-    """The leading system messages as one text, and the turns that follow."""
-    turns_from = next((at for at, message in enumerate(request.messages) if message.role != "system"), len(request.messages))
+    """Return the leading system messages as one text, and the turns that follow."""
+    turns_from = next(
+        (at for at, message in enumerate(request.messages) if message.role != "system"), len(request.messages)
+    )
     system = "\n\n".join(message.content for message in request.messages[:turns_from])
     return system, request.messages[turns_from:]
 

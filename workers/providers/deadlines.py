@@ -1,7 +1,7 @@
 """The time-outs of one call, kept by one clock.
 
-The SDKs only offer a read time-out between two packets, which every ping resets: a provider could keep a customer waiting for
-ever. Here every wait has an absolute end.
+The SDKs only offer a read time-out between two packets, which every ping resets: a provider could keep a customer
+waiting for ever. Here every wait has an absolute end.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Deadlines:
         self._text_began = True
 
     async def wait(self, event: Awaitable[Waited]) -> Waited:
-        """The event, unless a deadline passes first; then what was awaited is cancelled.
+        """Return the event, unless a deadline passes first; then what was awaited is cancelled.
 
         Raises:
             TimedOut: says which of the time-outs it was.

@@ -1,7 +1,7 @@
 """`echo`: streams the prompt back, word by word. No model is behind it, and it says so.
 
-It exists so that everything else (freezing, streaming, resuming, cancelling, settling) can be tried and tested offline, at any
-pace, with usage that can be counted by hand: one token is one word.
+It exists so that everything else (freezing, streaming, resuming, cancelling, settling) can be tried and tested offline,
+at any pace, with usage that can be counted by hand: one token is one word.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ WORDS_BETWEEN_YIELDS = 64
 """At no delay, other tasks of the process get a turn this often."""
 
 _WORD = re.compile(r"\S{1,64}\s{0,64}|\s{1,64}")
-"""A word with the whitespace after it. Bounded, because a prompt may be one endless word; whitespace in front of the first
-word counts as one. Any prefix made of whole words splits into the same words again, so counting what was delivered is exact."""
+"""A word with the whitespace after it. Bounded, because a prompt may be one endless word; whitespace in front of the
+first word counts as one. Any prefix made of whole words splits into the same words again, so counting what was
+delivered is exact."""
 
 
 class EchoOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,13 +48,13 @@ class Echo:
         return sum(count_words(message.content) for message in request.messages)
 
     def estimate_usage(self, request: ProviderRequest, *, delivered: str, reported: Usage | None) -> Usage:
-        """Exact: what was read, and the words that were delivered. Nothing delivered and nothing reported is no usage."""
+        """Exact: the words that were read and delivered. Nothing delivered and nothing reported is no usage."""
         if reported is None and not delivered:
             return Usage()
         return Usage(input_tokens=self.count_input_tokens(request), output_tokens=count_words(delivered))
 
     async def stream(self, request: ProviderRequest) -> AsyncGenerator[Chunk]:
-        """The last message, a word at a time, at most `max_output_tokens` words."""
+        """Yield the last message, a word at a time, at most `max_output_tokens` words."""
         self.check(request)
         delay_s = parse_options(request, EchoOptions, provider=self.name).delay_ms / 1000
         deadlines = Deadlines(request.timeouts, provider=self.name)
@@ -77,7 +78,7 @@ class Echo:
 
 
 def split_words(text: str) -> Iterator[str]:
-    """The words of a text, each with the whitespace after it; joined they are the text again."""
+    """Split a text into words, each with the whitespace after it; joined they are the text again."""
     return (match[0] for match in _WORD.finditer(text))
 
 

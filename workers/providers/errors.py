@@ -1,7 +1,8 @@
 """The ways a provider call can fail, one closed set for all providers.
 
-`code` is public API (it is the `error.code` of a generation). `message` is a sentence for the customer and never contains the
-provider's words, which may quote keys or organisation names; those are in `provider_message`, for administrators.
+`code` is public API (it is the `error.code` of a generation). `message` is a sentence for the customer and never
+contains the provider's words, which may quote keys or organisation names; those are in `provider_message`, for
+administrators.
 """
 
 from typing import ClassVar
@@ -18,7 +19,8 @@ class ProviderError(Exception):
     code: ClassVar[str]
     message: ClassVar[str]
     retryable: ClassVar[bool]
-    """The same call may succeed a little later. Whether to try is the caller's decision, and never after the first text."""
+    """The same call may succeed a little later. Whether to try is the caller's decision, and never after the first
+    text."""
 
     def __init__(
         self,

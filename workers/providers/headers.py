@@ -12,9 +12,10 @@ _SANE_HEADER = re.compile(r"[\x21-\x7e]{1,512}")
 
 
 def trace_headers(request: ProviderRequest) -> dict[str, str]:
-    """What ties the provider's log line to ours. `X-Client-Request-Id` is the name OpenAI keeps; gateways keep `X-Request-ID`.
+    """Return what ties the provider's log line to ours.
 
-    An id that a header cannot carry is left out: it must not fail the call.
+    `X-Client-Request-Id` is the name OpenAI keeps, gateways keep `X-Request-ID`. An id that a header cannot carry is
+    left out: it must not fail the call.
     """
     headers = {
         "X-Request-ID": request.request_id,
@@ -25,10 +26,10 @@ def trace_headers(request: ProviderRequest) -> dict[str, str]:
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """How long the provider asks us to wait, in seconds, or `None` where it does not say so in a form we know.
+    """Return how long the provider asks us to wait, in seconds, or `None` where it does not say so in a form we know.
 
-    `retry-after-ms` is more exact and wins over `retry-after`, which is in seconds or an HTTP date. Never below 0; the cap is
-    in `ProviderError`.
+    `retry-after-ms` is more exact and wins over `retry-after`, which is in seconds or an HTTP date. Never below 0; the
+    cap is in `ProviderError`.
     """
     for name, per_second in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:

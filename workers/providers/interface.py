@@ -1,12 +1,13 @@
 """What every model provider looks like from our side.
 
-A provider turns a `ProviderRequest` into a stream of chunks or one `ProviderError`. It knows nothing of credits, leases or
-retries. The order of a stream that ends well is fixed:
+A provider turns a `ProviderRequest` into a stream of chunks or one `ProviderError`. It knows nothing of credits, leases
+or retries. The order of a stream that ends well is fixed:
 
     [UsageReport(final=False)] → TextDelta* → UsageReport(final=True) → Finished
 
-Interim usage reports may come anywhere before the final one. A stream that ends in any other way raises. A refusal by the
-provider's filters reports its final usage, where there is one, before `ContentRefused`, because the provider bills for it.
+Interim usage reports may come anywhere before the final one. A stream that ends in any other way raises. A refusal by
+the provider's filters reports its final usage, where there is one, before `ContentRefused`, because the provider bills
+for it.
 """
 
 from collections.abc import AsyncGenerator
@@ -30,8 +31,8 @@ class Message(Struct, frozen=True):
 class Timeouts(Struct, frozen=True, kw_only=True):
     """How long each part of a call may take, in seconds. Each ends the call with `ProviderTimedOut`.
 
-    Pings and keep-alive comments are not progress: a provider that only pings runs into `first_token_s` or `gap_s`. Time the
-    consumer spends between chunks counts towards `total_s` alone.
+    Pings and keep-alive comments are not progress: a provider that only pings runs into `first_token_s` or `gap_s`.
+    Time the consumer spends between chunks counts towards `total_s` alone.
     """
 
     connect_s: float = 5.0
@@ -119,19 +120,21 @@ class Provider(Protocol):
         ...
 
     def count_input_tokens(self, request: ProviderRequest) -> int:
-        """An upper bound of the input tokens that can be billed for this request, for the freeze. No I/O."""
+        """Return an upper bound of the input tokens that can be billed for this request, for the freeze. No I/O."""
         ...
 
     def estimate_usage(self, request: ProviderRequest, *, delivered: str, reported: Usage | None) -> Usage:
-        """What to bill for a call that was cut before its final usage.
+        """Return what to bill for a call that was cut before its final usage.
 
-        `delivered` is the text that reached the customer, `reported` the last `UsageReport`, if any. Deterministic: the same
-        arguments give the same answer in every process.
+        `delivered` is the text that reached the customer, `reported` the last `UsageReport`, if any. Deterministic: the
+        same arguments give the same answer in every process.
         """
         ...
 
     def stream(self, request: ProviderRequest) -> AsyncGenerator[Chunk]:
-        """Run one call; no retries. Close it (`contextlib.aclosing`): that, or cancelling the task, ends the upstream call.
+        """Run one call, without retries.
+
+        Close it (`contextlib.aclosing`): that, or cancelling the task, ends the upstream call at once.
 
         Raises:
             ProviderError: the call did not complete; what was yielded before still stands.

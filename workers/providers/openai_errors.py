@@ -41,7 +41,6 @@ _BY_CODE: dict[str, type[ProviderError]] = {
 _BY_TYPE: dict[str, type[ProviderError]] = {
     "insufficient_quota": QuotaExhausted,
     "authentication_error": AuthenticationFailed,
-    "invalid_request_error": RequestRejected,
     "overloaded_error": Overloaded,
     "rate_limit_error": RateLimited,
     "server_error": Unavailable,
@@ -72,9 +71,11 @@ def translate(error: Exception, broken: type[ProviderError]) -> ProviderError | 
 
 
 def _kind(error: openai.APIError, *, status: int) -> type[ProviderError]:
-    """By code, then status, then type: a 401 or 404 has the type `invalid_request_error`, which says nothing."""
-    by_code = _BY_CODE.get(error.code or "")
-    return by_code or KIND_BY_STATUS.get(status) or _BY_TYPE.get(error.type or "") or kind_by_range(status)
+    """By code, type, status. The type `invalid_request_error` comes last: it also goes with 401, 404 and others."""
+    kind = _BY_CODE.get(error.code or "") or _BY_TYPE.get(error.type or "") or KIND_BY_STATUS.get(status)
+    if kind is None and error.type == "invalid_request_error":
+        return RequestRejected
+    return kind or kind_by_range(status)
 
 
 def _cause(error: openai.APIError) -> str:

@@ -44,7 +44,7 @@ class ChatReading:
         return PATIENCE_FOR_USAGE_S if self._usage is None else PATIENCE_AFTER_USAGE_S
 
     def feed(self, event: ChatCompletionChunk) -> Iterable[Chunk]:
-        """The chunks of one event. The one with the usage has no choices; some gateways put it into every event."""
+        """Yield the chunks of one event. Usage has one of its own, without choices; some gateways put it in all."""
         for choice in event.choices:
             if choice.index != 0:
                 continue
@@ -60,7 +60,7 @@ class ChatReading:
             yield UsageReport(usage=self._usage, final=False)
 
     def end(self) -> Iterator[Chunk]:
-        """The final usage and why it ended. See `Reading.end`."""
+        """Yield the final usage and why it ended. See `Reading.end`."""
         if self._finish_reason is None:
             raise Truncated(provider=PROVIDER, provider_message="the stream ended without a finish_reason")
         if rest := self._text.flush():
@@ -92,7 +92,8 @@ def _usage(counted: CompletionUsage) -> Usage:
     return checked_usage(
         provider=PROVIDER,
         input_tokens=prompt_tokens,
-        # Gemini and xAI leave reasoning out of `completion_tokens`, and bill it; the total has it. OpenAI's total is the sum.
+        # Gemini and xAI leave reasoning out of `completion_tokens`, and bill it; the total has it. OpenAI's total is
+        # the sum.
         output_tokens=max(completion_tokens, total_tokens - prompt_tokens),
         cache_read_tokens=None if of_prompt is None else of_prompt.cached_tokens,
         cache_write_tokens=None if of_prompt is None else of_prompt.cache_write_tokens,

@@ -76,18 +76,18 @@ class ProviderRegistry:
         self._made: dict[str, Provider] = {}
 
     def status(self, name: str) -> ProviderStatus:
-        """Whether one provider can be used. Makes nothing, so it costs nothing."""
+        """Say whether one provider can be used. Makes nothing, so it costs nothing."""
         if name == Echo.name:
             return ProviderStatus(name, None)
         keyed = _KEYED.get(name)
         return ProviderStatus(name, "there is no such provider" if keyed is None else keyed.problem(self._environment))
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
-        """All there are, in the order of `PROVIDER_NAMES`."""
+        """Return all there are, in the order of `PROVIDER_NAMES`."""
         return tuple(self.status(name) for name in PROVIDER_NAMES)
 
     def get(self, name: str) -> Provider:
-        """The provider of that name, the same one every time.
+        """Return the provider of that name, the same one every time.
 
         Raises:
             ProviderNotConfigured: it does not exist, or its key or base URL is missing or wrong.
@@ -114,7 +114,7 @@ class ProviderRegistry:
 
 
 def _setting(environment: Mapping[str, str], variable: str) -> str:
-    """A variable without the whitespace that files and shells leave around it; an empty one is not set."""
+    """Read a variable without the whitespace that files and shells leave around it; an empty one is not set."""
     return environment.get(variable, "").strip()
 
 

@@ -10,15 +10,15 @@ REPLACEMENT_CHARACTER = "\ufffd"
 class SurrogateJoiner:
     r"""Joins surrogate pairs that were split between two deltas; a half that stays alone becomes U+FFFD.
 
-    Providers send UTF-8, but gateways written in JavaScript cut text by UTF-16 unit, so that one emoji arrives as `"\ud83d"`
-    and `"\ude00"`. Half a character cannot be encoded: it would break the stream and the stored output.
+    Providers send UTF-8, but gateways written in JavaScript cut text by UTF-16 unit, so that one emoji arrives as
+    `"\ud83d"` and `"\ude00"`. Half a character cannot be encoded: it would break the stream and the stored output.
     """
 
     def __init__(self) -> None:
         self._held = ""
 
     def push(self, text: str) -> str:
-        """What can be delivered now that `text` arrived; it may be empty."""
+        """Return what can be delivered now that `text` arrived; it may be empty."""
         text = self._held + text
         self._held = ""
         if text and "\ud800" <= text[-1] <= "\udbff":
@@ -27,7 +27,7 @@ class SurrogateJoiner:
         return _whole(text)
 
     def flush(self) -> str:
-        """What is left at the end of the text."""
+        """Return what is left at the end of the text."""
         held, self._held = self._held, ""
         return _whole(held)
 

@@ -1,7 +1,7 @@
 """Counting tokens without the provider: a bound for the freeze, and an estimate for a call that was cut.
 
-Neither knows the provider's tokenizer, which for some is not public. The bound must never be too low, because a freeze that is
-too small is our loss; the estimate must be fair, because a customer is charged by it.
+Neither knows the provider's tokenizer, which for some is not public. The bound must never be too low, because a freeze
+that is too small is our loss; the estimate must be fair, because a customer is charged by it.
 """
 
 import unicodedata
@@ -18,20 +18,20 @@ ESTIMATED_TOKENS_PER_MESSAGE = 4
 
 
 def bound_input_tokens(request: ProviderRequest) -> int:
-    """An upper bound of the tokens any byte-level tokenizer makes of the conversation.
+    """Return an upper bound of the tokens any byte-level tokenizer makes of the conversation.
 
-    A token stands for at least one byte, so text of n UTF-8 bytes has at most n tokens. Some tokenizers normalise first, and
-    NFKC can make text longer (U+FDFA grows from 3 bytes to 33), so the longer of both forms counts.
+    A token stands for at least one byte, so text of n UTF-8 bytes has at most n tokens. Some tokenizers normalise
+    first, and NFKC can make text longer (U+FDFA grows from 3 bytes to 33), so the longer of both forms counts.
     """
     in_messages = sum(_bytes_bound(message.content) + BOUND_TOKENS_PER_MESSAGE for message in request.messages)
     return BOUND_TOKENS_PER_REQUEST + in_messages
 
 
 def estimate_output_tokens(text: str) -> int:
-    """How many tokens delivered text probably was: a quarter per ASCII character, a third per byte of any other.
+    """Estimate the tokens that delivered text was: a quarter per ASCII character, a third per byte of any other.
 
-    English comes to about 4 characters a token, Chinese and Japanese to one character, Russian to one and a half. The sum is
-    rounded up once, so empty text is 0, anything else at least 1, and longer text never counts less.
+    English comes to about 4 characters a token, Chinese and Japanese to one character, Russian to one and a half. The
+    sum is rounded up once, so empty text is 0, anything else at least 1, and longer text never counts less.
     """
     ascii_characters = sum(map(str.isascii, text)) if not text.isascii() else len(text)
     other_bytes = len(text.encode("utf-8", "surrogatepass")) - ascii_characters
@@ -39,15 +39,15 @@ def estimate_output_tokens(text: str) -> int:
 
 
 def estimate_input_tokens(request: ProviderRequest) -> int:
-    """The same estimate for the conversation that was sent; never above `bound_input_tokens`."""
+    """Estimate the conversation that was sent in the same way; never above `bound_input_tokens`."""
     return sum(estimate_output_tokens(message.content) + ESTIMATED_TOKENS_PER_MESSAGE for message in request.messages)
 
 
 def estimate_cut_usage(request: ProviderRequest, *, delivered: str, reported: Usage | None) -> Usage:
-    """Usage of a call that ended without its final report.
+    """Return the usage of a call that ended without its final report.
 
-    Input is what the provider reported, else counted. Output is counted from what was delivered, within the limit that was
-    asked for, unless the provider already reported more. Nothing delivered and nothing reported is no usage at all.
+    Input is what the provider reported, else counted. Output is counted from what was delivered, within the limit that
+    was asked for, unless the provider already reported more. Nothing delivered and nothing reported is no usage at all.
     """
     counted_output_tokens = min(estimate_output_tokens(delivered), request.max_output_tokens)
     if reported is not None:

@@ -1,12 +1,13 @@
 """Reading one upstream stream: the part that is the same whatever the wire format.
 
-An SDK gives events; a `Reading` turns them into chunks and knows when the answer is complete; this module keeps the deadlines,
-turns every failure into a `ProviderError`, and closes the connection whatever happens.
+An SDK gives events; a `Reading` turns them into chunks and knows when the answer is complete; this module keeps the
+deadlines, turns every failure into a `ProviderError`, and closes the connection whatever happens.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 import anyio
@@ -24,11 +25,17 @@ _CONNECTION_ERRORS = (httpx2.HTTPError, httpx2.StreamError, OSError, anyio.EndOf
 """What escapes the SDKs when a connection breaks. `EndOfStream` is a TLS connection cut without a goodbye."""
 
 _MISREAD_ERRORS = (AttributeError, TypeError, ValueError)
-"""The SDKs build their objects without validating them: invalid JSON raises `ValueError`, a missing or mistyped field becomes
-`None` and raises when it is used."""
+"""The SDKs build their objects without validating them: invalid JSON raises `ValueError`, a missing or mistyped field
+becomes `None` and raises when it is used."""
 
 Translate = Callable[[Exception, type[ProviderError]], ProviderError | None]
-"""Makes our error of one an SDK raised, and `None` of any other. The second argument is what a broken connection means."""
+"""Makes our error of an SDK's, and `None` of any other. The second argument is what a broken connection means."""
+
+
+class _End(Enum):
+    """No further event. Not `None`, because that is what an SDK makes of the event `null`."""
+
+    END = auto()
 
 
 class UpstreamStream(Protocol[EventSent_co]):
@@ -36,7 +43,9 @@ class UpstreamStream(Protocol[EventSent_co]):
 
     async def __anext__(self) -> EventSent_co: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the response and its connection."""
+        ...
 
 
 class Reading(Protocol[EventRead_contra]):
@@ -48,11 +57,11 @@ class Reading(Protocol[EventRead_contra]):
         ...
 
     def feed(self, event: EventRead_contra) -> Iterable[Chunk]:
-        """The chunks one event makes."""
+        """Yield the chunks one event makes."""
         ...
 
     def end(self) -> Iterable[Chunk]:
-        """The last chunks, once nothing more comes.
+        """Yield the last chunks, once nothing more comes.
 
         Raises:
             Truncated: the answer was not complete.
@@ -77,7 +86,7 @@ async def read_upstream(
         while True:
             with _as_provider_errors(provider, translate, broken=Truncated):
                 event = await _next_event(stream, deadlines, reading)
-                if event is None:
+                if event is _End.END:
                     break
                 chunks = tuple(reading.feed(event))
             for chunk in chunks:
@@ -90,15 +99,15 @@ async def read_upstream(
         yield chunk
 
 
-async def _next_event(stream: UpstreamStream[Event], deadlines: Deadlines, reading: Reading[Event]) -> Event | None:
-    """The next event; `None` at the end of the stream, or when the answer is complete and nothing more is worth waiting for."""
+async def _next_event(stream: UpstreamStream[Event], deadlines: Deadlines, reading: Reading[Event]) -> Event | _End:
+    """Return the next event, or the end: of the stream, or of our patience once the answer is complete."""
     if reading.patience_s is None:
-        return await deadlines.wait(anext(stream, None))
+        return await deadlines.wait(anext(stream, _End.END))
     try:
         async with asyncio.timeout(reading.patience_s):
-            return await anext(stream, None)
+            return await anext(stream, _End.END)
     except Exception:  # noqa: BLE001 - the answer is complete; however the connection ends now, it stays complete
-        return None
+        return _End.END
 
 
 @contextmanager

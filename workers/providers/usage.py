@@ -16,7 +16,7 @@ def checked_usage(
     cache_write_tokens: object = 0,
     reasoning_tokens: object = 0,
 ) -> Usage:
-    """Usage from numbers a provider sent. Both totals are required; a part that is `None` is 0.
+    """Build usage from numbers a provider sent. Both totals are required; a part that is `None` is 0.
 
     Raises:
         MalformedUsage: a number is negative, absurd or no whole number, or more was read from the cache than was read.
@@ -24,11 +24,14 @@ def checked_usage(
     total_input_tokens = checked_tokens(provider, "input_tokens", input_tokens)
     total_output_tokens = checked_tokens(provider, "output_tokens", output_tokens)
     read_tokens = checked_tokens(provider, "cache_read_tokens", 0 if cache_read_tokens is None else cache_read_tokens)
-    written_tokens = checked_tokens(provider, "cache_write_tokens", 0 if cache_write_tokens is None else cache_write_tokens)
+    written_tokens = checked_tokens(
+        provider, "cache_write_tokens", 0 if cache_write_tokens is None else cache_write_tokens
+    )
     reasoned_tokens = checked_tokens(provider, "reasoning_tokens", 0 if reasoning_tokens is None else reasoning_tokens)
     if read_tokens > total_input_tokens:
         raise MalformedUsage(
-            provider=provider, provider_message=f"{read_tokens} tokens read from cache, of {total_input_tokens} input tokens"
+            provider=provider,
+            provider_message=f"{read_tokens} tokens read from cache, of {total_input_tokens} input tokens",
         )
     return Usage(
         input_tokens=total_input_tokens,
@@ -41,7 +44,7 @@ def checked_usage(
 
 
 def checked_tokens(provider: str, field: str, value: object) -> int:
-    """One count of tokens, as an int from 0 to `MAX_TOKENS_PER_CALL`.
+    """Return one count of tokens, an int from 0 to `MAX_TOKENS_PER_CALL`.
 
     Raises:
         MalformedUsage: it is anything else. `True` and `3.0` are not counts.
