@@ -103,7 +103,7 @@ class ScriptedServer:
         self.calls: list[Call] = []
         self._script: deque[Answer] = deque()
         self._connections = 0
-        self._handlers: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=READ_LIMIT_BYTES)
@@ -111,9 +111,9 @@ class ScriptedServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for handler in self._handlers:
-            handler.cancel()
-        await asyncio.gather(*self._handlers, return_exceptions=True)
+        for writer in self._open:
+            writer.transport.abort()
+        await eventually(lambda: not self._open)
 
     @property
     def url(self) -> str:
@@ -139,9 +139,7 @@ class ScriptedServer:
         return json_answer(404, {"path": call.path})
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handler = asyncio.current_task()
-        assert handler is not None
-        self._handlers.add(handler)
+        self._open.add(writer)
         self._connections += 1
         connection = self._connections
         try:
@@ -154,7 +152,7 @@ class ScriptedServer:
             if self.calls:
                 self.calls[-1].client_left.set()
         finally:
-            self._handlers.discard(handler)
+            self._open.discard(writer)
             writer.close()
 
 

@@ -63,6 +63,17 @@ async def test_the_same_provider_is_given_every_time_until_closed() -> None:
     await registry.aclose()
 
 
+async def test_preparing_makes_what_can_be_used_and_nothing_else() -> None:
+    registry = ProviderRegistry({"OPENAI_API_KEY": "b"})
+
+    registry.prepare()
+
+    with pytest.raises(ProviderNotConfigured):
+        registry.get("anthropic")
+    assert registry.get("openai") is registry.get("openai")
+    await registry.aclose()
+
+
 def test_every_kind_of_error_has_its_own_code_and_a_sentence_for_customers() -> None:
     kinds = kinds_of_error()
 

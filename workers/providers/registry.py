@@ -48,7 +48,7 @@ class _Keyed(Struct, frozen=True):
 
 
 def _make_anthropic(api_key: str, base_url: str | None) -> Provider:
-    # Imported on first use: each SDK takes half a second to import, and most processes never call one.
+    # Imported on first use: an SDK takes up to a second to import, and an installation without its key never needs it.
     from workers.providers.anthropic_messages import DEFAULT_BASE_URL, AnthropicMessages  # noqa: PLC0415
 
     return AnthropicMessages(api_key=api_key, base_url=base_url or DEFAULT_BASE_URL)
@@ -98,6 +98,12 @@ class ProviderRegistry:
                 raise ProviderNotConfigured(name, status.problem)
             self._made[name] = self._make(name)
         return self._made[name]
+
+    def prepare(self) -> None:
+        """Make every provider that can be used. For the start of a process: importing an SDK blocks for up to a second."""
+        for status in self.statuses():
+            if status.configured:
+                self.get(status.name)
 
     async def aclose(self) -> None:
         """Close what was made. A second call does nothing."""
