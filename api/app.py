@@ -1,0 +1,70 @@
+"""The application: routes, errors, lifespan."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import Receive, Scope, Send
+
+from api import problems
+from api.auth import AuthenticationMiddleware, check_routes
+from api.edge import Edge
+from api.requests import ApiRequest
+from api.routes import ROUTES
+from api.services import Services, open_services
+from api.settings import ApiSettings, read_settings
+from workers.logs import configure_logs
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+
+
+class RoutedApp(Litestar):
+    """Litestar with our resources as a typed attribute; they exist from start-up to shutdown."""
+
+    services: Services
+
+
+class Application:
+    """The ASGI application of the `web` process."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._settings = settings
+        self.routed = RoutedApp(
+            route_handlers=ROUTES,
+            request_class=ApiRequest,
+            middleware=[AuthenticationMiddleware],
+            exception_handlers={Exception: problems.handle},
+            lifespan=[self._lifespan],
+            request_max_body_size=MAX_BODY_BYTES,
+            openapi_config=None,
+            logging_config=None,
+            state=State(),
+        )
+        check_routes(self.routed)
+        self._edge = Edge(self.routed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        await self._edge(scope, receive, send)
+
+    def drain(self) -> None:
+        """Ask the readers of all streams to come back later, because this process is about to stop."""
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Litestar) -> AsyncGenerator[None, Any]:
+        async with open_services(self._settings) as services:
+            self.routed.services = services
+            yield
+
+
+def create_app() -> Application:
+    """Build the application from the environment; nothing is opened before the server starts it.
+
+    Raises:
+        SettingsError: the environment lacks something, or contradicts itself.
+    """
+    settings = read_settings()
+    configure_logs(process="web", log_format=settings.platform.log_format, level=settings.platform.log_level)
+    return Application(settings)

@@ -1,0 +1,213 @@
+"""The one place where errors become HTTP: RFC 9457 problem documents, each code with one status.
+
+A code that is missing here answers 500, and `tests/unit/test_api_problems.py` fails.
+"""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import psycopg
+import structlog
+from litestar.connection import Request
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.response import Response
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from api.answers import PROBLEM, Header, RawAnswer
+from api.errors import ApiError
+from ledger.amounts import format_credits
+from ledger.errors import LedgerError
+from workers.errors import GenerationError
+from workers.streams.errors import StreamError
+
+RETRY_AFTER_S: Final = 1
+
+STATUS_OF_CODE: Final[dict[str, int]] = {
+    # 400: cannot be read
+    "malformed_request": 400,
+    "invalid_cursor": 400,
+    "malformed_cursor": 400,
+    "ambiguous_point": 400,
+    "idempotency_key_required": 400,
+    # 401, 403, 404, 405, 413, 415: may not, is not, or not in this form
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "account_not_found": 404,
+    "freeze_not_found": 404,
+    "lot_not_found": 404,
+    "reversal_not_found": 404,
+    "generation_not_found": 404,
+    "model_not_found": 404,
+    "method_not_allowed": 405,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    # 402: credits
+    "insufficient_credits": 402,
+    "account_in_debt": 402,
+    # 409: at odds with what is there
+    "freeze_already_resolved": 409,
+    "freeze_exists": 409,
+    "freeze_not_expired": 409,
+    "lot_not_expirable": 409,
+    "request_in_progress": 409,
+    "rider_refused": 409,
+    "generation_not_retryable": 409,
+    "secret_not_replayable": 409,
+    # 422: readable, but means nothing that can be done
+    "invalid_request": 422,
+    "invalid_amount": 422,
+    "invalid_text": 422,
+    "amount_exceeds_freeze": 422,
+    "amount_exceeds_top_up": 422,
+    "balance_limit_exceeded": 422,
+    "idempotency_key_reused": 422,
+    "invalid_idempotency_key": 422,
+    "invalid_input": 422,
+    "input_too_long": 422,
+    "invalid_model": 422,
+    "invalid_price": 422,
+    # 500, 503: ours
+    "internal_error": 500,
+    "contended": 503,
+    "dependency_unavailable": 503,
+}
+
+_CODE_OF_HTTP_STATUS: Final = {
+    400: "malformed_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+_RETRYABLE: Final = frozenset({"request_in_progress", "contended", "dependency_unavailable"})
+_UNREACHABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    RedisError,
+    ConnectionError,
+    TimeoutError,
+)
+_AMOUNT_FIELD: Final = re.compile(r"`\$(?:\.commands\[\d*(?:\.\.\.)?\])?(?:\.paid)?\.amount`$")
+_FIELD: Final = re.compile(r" - at `(\$[^`]*)`$")
+
+_MEMBER_NAMES: Final = {"status": "state"}
+"""`status` in a problem document is the HTTP status, so the status of a thing is told as its `state`."""
+
+_log: Final = structlog.get_logger("api")
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as RFC 9457 has it. `code` is stable; `detail` is for people."""
+
+    code: str
+    detail: str
+    members: dict[str, object] = {}
+    headers: tuple[Header, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the code."""
+        return STATUS_OF_CODE[self.code]
+
+    def document(self, request_id: str) -> dict[str, object]:
+        """The members of the problem document."""
+        return {
+            "type": f"urn:holdfast:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+            **self.members,
+        }
+
+    def answer(self, request_id: str) -> RawAnswer:
+        """The answer to send."""
+        retry = ((b"retry-after", str(RETRY_AFTER_S).encode()),) if self.code in _RETRYABLE else ()
+        challenge = ((b"www-authenticate", b'Bearer realm="holdfast"'),) if self.code == "unauthenticated" else ()
+        body = msgspec.json.encode(self.document(request_id))
+        return RawAnswer(body, status=self.status, content_type=PROBLEM, headers=(*self.headers, *retry, *challenge))
+
+
+INTERNAL: Final = Problem(code="internal_error", detail="something went wrong on our side; it has been recorded")
+
+
+class ProblemResponse(Response[Any]):
+    """A problem in the form in which Litestar wants exceptions answered."""
+
+    def __init__(self, answer: RawAnswer) -> None:
+        self._answer = answer
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        """Return the answer, which is ready to be sent."""
+        return self._answer
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse:
+    """Litestar's handler of every exception."""
+    return ProblemResponse(problem_of(error).answer(request.scope["state"]["request_id"]))
+
+
+def problem_of(error: Exception) -> Problem:
+    """Find the problem that an exception is; an unknown one is logged and told without detail."""
+    match error:
+        case ApiError() | LedgerError() | GenerationError() | StreamError() if error.code in STATUS_OF_CODE:
+            return Problem(code=error.code, detail=str(error), members=dict(_members(error)))
+        case msgspec.ValidationError():
+            return _invalid_body(str(error))
+        case ValidationException():
+            return _invalid_parameters(error)
+        case HTTPException() if error.status_code in _CODE_OF_HTTP_STATUS:
+            return _http_problem(error)
+        case _ if isinstance(error, _UNREACHABLE):
+            _log.warning("dependency_unavailable", error=f"{type(error).__name__}: {error}".strip())
+            return Problem(
+                code="dependency_unavailable", detail="a service this needs cannot be reached; try again soon"
+            )
+        case psycopg.DataError():
+            _log.warning("unstorable_request", error=type(error).__name__)
+            return Problem(code="invalid_request", detail="a value of the request cannot be stored")
+        case _:
+            _log.error("unexpected_error", exc_info=error)
+            return INTERNAL
+
+
+def _members(error: Exception) -> Iterator[tuple[str, object]]:
+    """The numbers and ids a program needs, from the attributes of the error."""
+    for attribute, value in vars(error).items():
+        name = _MEMBER_NAMES.get(attribute, attribute)
+        if name.endswith("_microcredits"):
+            yield name.removesuffix("_microcredits"), format_credits(value)
+        elif isinstance(value, UUID | str | int):
+            yield name, value
+
+
+def _invalid_body(message: str) -> Problem:
+    field = _FIELD.search(message)
+    errors = [{"field": field[1] if field else "$", "message": message[: field.start()] if field else message}]
+    code = "invalid_amount" if _AMOUNT_FIELD.search(message) else "invalid_request"
+    return Problem(code=code, detail=message, members={"errors": errors})
+
+
+def _invalid_parameters(error: ValidationException) -> Problem:
+    found = error.extra if isinstance(error.extra, list) else []
+    if any(item.get("source") == "body" or item.get("key") == "data" for item in found):
+        return Problem(code="malformed_request", detail="a JSON body is needed")
+    errors = [{"field": item.get("key", ""), "message": item.get("message", "")} for item in found]
+    return Problem(code="malformed_request", detail="a parameter is not of its form", members={"errors": errors})
+
+
+def _http_problem(error: HTTPException) -> Problem:
+    allow = (error.headers or {}).get("allow")
+    return Problem(
+        code=_CODE_OF_HTTP_STATUS[error.status_code],
+        detail=HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase,
+        headers=((b"allow", allow.encode()),) if allow else (),
+    )
