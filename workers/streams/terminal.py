@@ -55,7 +55,7 @@ class Terminal(Struct, frozen=True, kw_only=True):
 
 
 class GenerationState(Struct, frozen=True):
-    """What Postgres knows of a generation: the latest attempt (0 before the first claim), and how it ended if it has."""
+    """What Postgres knows of a generation: its latest attempt (0 before the first claim), and its end if it has one."""
 
     epoch: int
     terminal: Terminal | None = None

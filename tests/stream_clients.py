@@ -1,0 +1,61 @@
+"""Reading streams in tests the way a client does: parse the frames, check every promise, remember where to resume."""
+
+from workers.streams.client import TextClient
+from workers.streams.cursor import Cursor, parse_cursor
+from workers.streams.feed import Feed
+from workers.streams.hub import StreamHub
+from workers.streams.sse import SseParser
+from workers.streams.terminal import Failure, Status, Terminal, text_sha256
+
+
+def read_all(feed: Feed, client: TextClient, cursor: Cursor | None) -> tuple[TextClient, Cursor | None]:
+    """Give the client everything the feed has for it now."""
+    while chunk := feed.next_chunk(cursor):
+        for event in SseParser().feed(chunk.data):
+            client.take(event)
+        cursor = chunk.cursor
+    return client, cursor
+
+
+async def follow(
+    hub: StreamHub, generation_id: str, client: TextClient | None = None, *, events: int = 0
+) -> TextClient:
+    """One connection: from the client's cursor to the end of the response, or until it has taken `events` events."""
+    client = client or TextClient()
+    parser = SseParser()
+    client.reconnect = None
+    frames = hub.subscribe(generation_id, parse_cursor(client.cursor) if client.cursor else None)
+    taken = 0
+    try:
+        async for data in frames:
+            for event in parser.feed(data):
+                client.take(event)
+                taken += 1
+                if taken == events:
+                    return client
+    finally:
+        await frames.aclose()
+    return client
+
+
+def a_terminal(
+    text: str,
+    *,
+    end_seq: int,
+    epoch: int = 1,
+    status: Status = "completed",
+    usage: dict[str, int] | None = None,
+    error: Failure | None = None,
+) -> Terminal:
+    """How a generation with this text ended."""
+    return Terminal(
+        epoch=epoch,
+        end_seq=end_seq,
+        status=status,
+        text=text,
+        text_length=len(text),
+        text_sha256=text_sha256(text),
+        usage={"input_tokens": 3, "output_tokens": 5} if usage is None else usage,
+        cost_microcredits=1_250_000,
+        error=error,
+    )
