@@ -1,0 +1,1 @@
+"""Everything that waits on someone else: admission, queues, workers, providers, streams and the clock."""

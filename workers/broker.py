@@ -1,0 +1,90 @@
+"""The queue between the API and the workers: Dramatiq, on a Redis database of its own or on RabbitMQ."""
+
+from typing import Final
+
+import redis
+from dramatiq import Broker, Middleware
+from dramatiq.broker import Consumer
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import dq_name
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from workers.queue import GENERATIONS_QUEUE
+from workers.settings import Settings, SettingsError
+
+PICK_UP_MS: Final = 10
+"""How long an idle consumer waits before it looks again."""
+
+DELAYED_PICK_UP_MS: Final = 1_000
+"""We delay no messages, but Dramatiq looks for them all the same."""
+
+HEARTBEAT_TIMEOUT_MS: Final = 5_000
+EVERY_COMMAND: Final = 1_000_000
+"""Maintenance, in chances out of a million per command: what a killed worker had fetched is put back within seconds."""
+
+SOCKET_TIMEOUT_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 1.0
+
+
+class HoldfastRedisBroker(RedisBroker):
+    """A Redis broker that picks messages up at once while its hundreds of idle threads sleep.
+
+    Dramatiq has one time-out for both. Short enough for the consumer, it would wake every thread 100 times a second.
+    """
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = PICK_UP_MS) -> Consumer:
+        """See `RedisBroker.consume`."""
+        is_delayed = queue_name == dq_name(GENERATIONS_QUEUE)
+        return super().consume(queue_name, prefetch, DELAYED_PICK_UP_MS if is_delayed else min(timeout, PICK_UP_MS))
+
+
+def make_sending_broker(settings: Settings) -> Broker:
+    """Return a broker that only sends; no connection is made yet.
+
+    Raises:
+        SettingsError: `BROKER_URL` is of a kind we do not know, or its library is not installed.
+    """
+    return make_broker(settings, middleware=[])
+
+
+def make_broker(settings: Settings, *, middleware: list[Middleware]) -> Broker:
+    """Return a broker with this middleware; no connection is made yet.
+
+    Raises:
+        SettingsError: `BROKER_URL` is of a kind we do not know, or its library is not installed.
+    """
+    scheme = settings.broker_url.partition(":")[0]
+    if scheme in {"redis", "rediss", "unix"}:
+        broker: Broker = _make_redis_broker(settings.broker_url, middleware)
+    elif scheme in {"amqp", "amqps"}:
+        broker = _make_rabbitmq_broker(settings.broker_url, middleware)
+    else:
+        raise SettingsError("BROKER_URL must begin with redis://, rediss://, unix://, amqp:// or amqps://")
+    broker.declare_queue(GENERATIONS_QUEUE)
+    return broker
+
+
+def _make_redis_broker(url: str, middleware: list[Middleware]) -> RedisBroker:
+    client = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # its keyword arguments are untyped
+        url,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        # One more try: a pooled connection may be left over from before Redis restarted.
+        retry=Retry(NoBackoff(), 1),
+    )
+    return HoldfastRedisBroker(
+        client=client,
+        middleware=middleware,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+        maintenance_chance=EVERY_COMMAND,
+    )
+
+
+def _make_rabbitmq_broker(url: str, middleware: list[Middleware]) -> Broker:
+    try:
+        # Only where it is used: the library it needs is optional.
+        from dramatiq.brokers.rabbitmq import RabbitmqBroker  # noqa: PLC0415
+    except ImportError:
+        raise SettingsError("BROKER_URL names RabbitMQ; install dramatiq[rabbitmq]") from None
+    return RabbitmqBroker(url=url, middleware=middleware, confirm_delivery=True)

@@ -1,0 +1,48 @@
+"""What admission, cancel and retry work with; one per process, opened by whoever serves requests."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from ledger.database import Database
+from ledger.writer import LedgerWriter
+from workers.broker import make_sending_broker
+from workers.catalogue import Catalogue
+from workers.providers import ProviderRegistry
+from workers.queue import GenerationQueue
+from workers.settings import Settings
+
+
+class GenerationContext(NamedTuple):
+    """The parts of a process that generations need outside of a worker."""
+
+    database: Database
+    writer: LedgerWriter
+    catalogue: Catalogue
+    providers: ProviderRegistry
+    queue: GenerationQueue
+    redis: Redis
+
+
+@contextlib.asynccontextmanager
+async def open_context(
+    settings: Settings, *, database: Database, writer: LedgerWriter
+) -> AsyncGenerator[GenerationContext]:
+    """Open what generations need beside a database and a ledger writer that the caller has."""
+    async with contextlib.AsyncExitStack() as stack:
+        providers = ProviderRegistry(settings.environment)
+        stack.push_async_callback(providers.aclose)
+        broker = make_sending_broker(settings)
+        stack.callback(broker.close)
+        queue = await stack.enter_async_context(GenerationQueue(broker))
+        redis = await stack.enter_async_context(make_redis(settings.redis_url))
+        yield GenerationContext(database, writer, Catalogue(database, providers), providers, queue, redis)
+
+
+def make_redis(redis_url: str) -> Redis:
+    """Return a client for short commands that nobody should wait long for."""
+    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # its keyword arguments are untyped
+        redis_url, socket_timeout=2.0, socket_connect_timeout=1.0
+    )

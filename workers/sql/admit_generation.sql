@@ -1,0 +1,23 @@
+-- Write a generation, what was asked for, and the outbox row that starts it.
+-- Returns: nothing.
+-- Raises:  generations_idempotency   this idempotency key led to a generation before
+--          generations_account       there is no such account
+WITH admitted AS (
+    INSERT INTO generations (
+        id, account_id, retry_of, created_at, deadline_at, frozen, price_version, max_output_tokens, model, mode,
+        provider, request_id, idempotency_sha256, request_sha256
+    )
+    VALUES (
+        %(id)s, %(account_id)s, %(retry_of)s, %(created_at)s, %(deadline_at)s, %(frozen)s, %(price_version)s,
+        %(max_output_tokens)s, %(model)s, %(mode)s, %(provider)s, %(request_id)s, %(idempotency_sha256)s,
+        %(request_sha256)s
+    )
+    RETURNING generations.id, generations.account_id, generations.request_id
+), request AS (
+    INSERT INTO generation_requests (generation_id, account_id, body)
+    SELECT admitted.id, admitted.account_id, %(body)s
+    FROM admitted
+)
+INSERT INTO outbox (generation_id, account_id, due_at, request_id)
+SELECT admitted.id, admitted.account_id, now() + %(resend_after)s::interval, admitted.request_id
+FROM admitted

@@ -1,0 +1,14 @@
+-- Find the generation that an idempotency key of this account already led to.
+-- Returns: at most one row: the request's digest, then the columns of read_generation.sql.
+SELECT
+    generations.request_sha256,
+    generations.id, generations.account_id, generations.model, generations.mode, generations.provider, generations.status,
+    generations.partial, generations.frozen, generations.cost, generations.shortfall, generations.price_version,
+    generations.max_output_tokens, generations.attempt, generations.retry_of, generations.request_id,
+    generations.input_tokens, generations.output_tokens, generations.cache_read_tokens, generations.cache_write_tokens,
+    generations.reasoning_tokens, generations.usage_estimated, generations.finish_reason, generations.error_code,
+    generations.error_message, generations.provider_message, generations.created_at, generations.started_at,
+    generations.first_token_at, generations.finished_at, generations.cancel_requested_at,
+    NULL::bytea AS body
+FROM generations
+WHERE generations.account_id = %(account_id)s AND generations.idempotency_sha256 = %(idempotency_sha256)s
