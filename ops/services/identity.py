@@ -43,39 +43,33 @@ AS_WE_ARE = Identity("same")
 
 
 def in_namespace(user: pwd.struct_passwd) -> Identity:
-    """Root outside, `user` inside a user namespace."""
+    """Be root outside and `user` inside a user namespace."""
     return Identity(f"namespace:{user.pw_uid}:{user.pw_gid}", 0, 0)
 
 
 def dropped_to(user: pwd.struct_passwd) -> Identity:
-    """Really `user`."""
+    """Become `user` for good."""
     return Identity(f"drop:{user.pw_uid}:{user.pw_gid}", user.pw_uid, user.pw_gid)
 
 
 def identity_for(data_dir: Path) -> Identity:
-    """Who the servers of `data_dir` run as: one user for all of them, as they share a directory for sockets.
+    """Choose who the servers of `data_dir` run as: one user for all of them, as they share a directory for sockets.
 
     Raises:
         CannotReach: we are root, and this machine has no other user.
     """
     if os.geteuid() != 0:
         return AS_WE_ARE
-    began = [
-        path for path in (data_dir / "postgres", data_dir / "redis") if path.exists()
-    ]
+    began = [path for path in (data_dir / "postgres", data_dir / "redis") if path.exists()]
     owner_uid = began[0].stat().st_uid if began else 0
     if owner_uid != 0:
         return dropped_to(pwd.getpwuid(owner_uid))
     user = unprivileged_user()
-    return (
-        in_namespace(user)
-        if _namespaces_work(user.pw_uid, user.pw_gid)
-        else dropped_to(user)
-    )
+    return in_namespace(user) if _namespaces_work(user.pw_uid, user.pw_gid) else dropped_to(user)
 
 
 def unprivileged_user() -> pwd.struct_passwd:
-    """An existing user other than root. It must exist by name: initdb looks it up."""
+    """Find a user other than root. It must exist by name: initdb looks it up."""
     users = [user for user in pwd.getpwall() if user.pw_uid != 0]
     if not users:
         raise CannotReach(
@@ -84,10 +78,8 @@ def unprivileged_user() -> pwd.struct_passwd:
     return min(users, key=lambda user: (user.pw_uid != NOBODY_UID, user.pw_uid))
 
 
-def launched(
-    identity: Identity, *, parent_death_signal: int, command: list[str]
-) -> list[str]:
-    """`command` wrapped so that it runs as `identity` and is signalled when this process dies."""
+def launched(identity: Identity, *, parent_death_signal: int, command: list[str]) -> list[str]:
+    """Wrap `command` so that it runs as `identity` and is signalled when this process dies."""
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER)]
     return [
         *launcher,
@@ -101,10 +93,6 @@ def launched(
 @functools.cache
 def _namespaces_work(uid: int, gid: int) -> bool:
     identity = Identity(f"namespace:{uid}:{gid}")
-    command = launched(
-        identity, parent_death_signal=9, command=[sys.executable, "-I", "-S", "-c", ""]
-    )
-    probe = subprocess.run(
-        command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False
-    )
+    command = launched(identity, parent_death_signal=9, command=[sys.executable, "-I", "-S", "-c", ""])
+    probe = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)  # noqa: S603 - our own words
     return probe.returncode == 0

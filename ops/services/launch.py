@@ -1,8 +1,8 @@
 """Starts one program as somebody other than root, and has it stopped when its parent dies.
 
-Run as a script (`python -I -S launch.py PARENT_PID SIGNAL IDENTITY PROGRAM ARGUMENT...`), never imported: it changes the
-process it runs in and then becomes PROGRAM, so the process id the parent knows is the program's own. A script and not a
-`preexec_fn`, because the parent may have threads.
+Run as a script (`python -I -S launch.py PARENT_PID SIGNAL IDENTITY PROGRAM ARGUMENT...`), never imported: it changes
+the process it runs in and then becomes PROGRAM, so the process id the parent knows is the program's own. A script and
+not a `preexec_fn`, because the parent may have threads.
 
 IDENTITY is `same`, `namespace:UID:GID` (a user namespace in which the caller is called UID; files keep their owner) or
 `drop:UID:GID` (really become UID, keeping of root's rights only that to read and write files anywhere, where the
@@ -66,9 +66,7 @@ def drop_to_user(uid: int, gid: int) -> None:
     os.setresuid(uid, uid, uid)
     kept = 1 << CAP_DAC_OVERRIDE
     header = _CapabilityHeader(CAPABILITY_VERSION_3, 0)
-    data = (_CapabilityData * 2)(
-        _CapabilityData(kept, kept, kept), _CapabilityData(0, 0, 0)
-    )
+    data = (_CapabilityData * 2)(_CapabilityData(kept, kept, kept), _CapabilityData(0, 0, 0))
     if libc.capset(ctypes.byref(header), ctypes.byref(data)) == 0:
         libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
@@ -104,7 +102,7 @@ def main(arguments: list[str]) -> None:
     except OSError as refused:
         sys.stderr.write(f"cannot run as {identity}: {refused}\n")
         sys.exit(CANNOT_CHANGE_IDENTITY)
-    os.execv(arguments[3], arguments[3:])
+    os.execv(arguments[3], arguments[3:])  # noqa: S606 - to become that program is the purpose
 
 
 if __name__ == "__main__":

@@ -16,11 +16,14 @@ from urllib.parse import quote
 
 import psycopg
 
+from ledger import statements
 from ops.errors import CannotReach
 from ops.services.binaries import postgres_programs
 from ops.services.identity import Identity, identity_for, launched
 from ops.services.process import POLL_S, ServiceProcess, stop_leftover
 from ops.services.sockets import prepare, release, socket_directory
+
+sql = statements.load("ops.services")
 
 SUPERUSER: Final = "postgres"
 OWNER: Final = "holdfast_owner"
@@ -92,7 +95,7 @@ class EmbeddedPostgres:
         settings: Mapping[str, str] | None = None,
         identity: Identity | None = None,
     ) -> None:
-        """`settings` override and add to SETTINGS; `identity` overrides who the server runs as."""
+        """Take `settings` over SETTINGS, and `identity` in place of who the server would run as."""
         self._data_dir = data_dir.resolve()
         self._cluster = self._data_dir / "postgres"
         self._sockets = socket_directory(self._data_dir)
@@ -136,7 +139,7 @@ class EmbeddedPostgres:
         return self._data_dir / "logs" / "postgres.log"
 
     def url_for(self, role: str, database: str = DATABASE) -> str:
-        """The URL by which `role` reaches `database` over the Unix socket."""
+        """Return the URL by which `role` reaches `database` over the Unix socket."""
         return f"postgresql://{role}@/{quote(database)}?host={quote(str(self._sockets), safe='')}"
 
     async def start(self) -> None:
@@ -158,25 +161,21 @@ class EmbeddedPostgres:
             stop_signal=signal.SIGINT,
             timeout_s=STOP_TIMEOUT_S,
         )
-        await self._start_server(identity)
         try:
+            await self._start_server(identity)
             await self._ensure_roles_and_database()
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self, mode: Literal["fast", "immediate", "kill"] = "fast") -> None:
-        """Stop the server. `fast` rolls back and checkpoints; `immediate` and `kill` leave recovery to the next start."""
+        """Stop the server: `fast` rolls back and checkpoints, the others leave recovery to the next start."""
         if self._process is not None:
-            await self._process.stop(
-                STOP_SIGNALS[mode], signal.SIGQUIT, timeout_s=STOP_TIMEOUT_S
-            )
+            await self._process.stop(STOP_SIGNALS[mode], signal.SIGQUIT, timeout_s=STOP_TIMEOUT_S)
             self._process = None
             release(self._sockets)
 
-    async def restart(
-        self, mode: Literal["fast", "immediate", "kill"] = "fast"
-    ) -> None:
+    async def restart(self, mode: Literal["fast", "immediate", "kill"] = "fast") -> None:
         """Stop and start again, at the same address."""
         await self.stop(mode)
         await self.start()
@@ -194,7 +193,7 @@ class EmbeddedPostgres:
         await self.stop()
 
     def _make_cluster(self, identity: Identity) -> None:
-        """Make the cluster under another name first: one that was begun and not finished is never mistaken for a whole."""
+        # Under another name first: a cluster that was begun and not finished is never mistaken for a whole one.
         unfinished = self._data_dir / "postgres.unfinished"
         if unfinished.exists():
             shutil.rmtree(unfinished)
@@ -210,7 +209,7 @@ class EmbeddedPostgres:
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",
         ]
-        made = subprocess.run(
+        made = subprocess.run(  # noqa: S603 - the program of our own wheel
             launched(identity, parent_death_signal=signal.SIGKILL, command=command),
             capture_output=True,
             text=True,
@@ -219,9 +218,7 @@ class EmbeddedPostgres:
             cwd="/",
         )
         if made.returncode != 0:
-            raise CannotReach(
-                f"cannot make a Postgres cluster in {self._cluster}: {_last_line(made.stderr)}"
-            )
+            raise CannotReach(f"cannot make a Postgres cluster in {self._cluster}: {_last_line(made.stderr)}")
         unfinished.rename(self._cluster)
 
     async def _start_server(self, identity: Identity) -> None:
@@ -239,19 +236,14 @@ class EmbeddedPostgres:
             parent_death_signal=signal.SIGINT,
         )
         deadline = time.monotonic() + PREDECESSOR_TIMEOUT_S
+        self._process = process
         while True:
             process.start()
             if await self._ready(process):
-                self._process = process
                 return
             said = process.log_tail()
-            if (
-                PREDECESSOR_ALIVE not in said.rsplit("FATAL", 1)[-1]
-                or time.monotonic() > deadline
-            ):
-                raise CannotReach(
-                    f"the embedded Postgres did not start: {_last_line(said)} (see {self.log_path})"
-                )
+            if PREDECESSOR_ALIVE not in said.rsplit("FATAL", 1)[-1] or time.monotonic() > deadline:
+                raise CannotReach(f"the embedded Postgres did not start: {_last_line(said)} (see {self.log_path})")
             await asyncio.sleep(POLL_S * 10)
 
     async def _ready(self, process: ServiceProcess) -> bool:
@@ -264,11 +256,7 @@ class EmbeddedPostgres:
             with contextlib.suppress(FileNotFoundError):
                 lines = (self._cluster / "postmaster.pid").read_text().split("\n")
                 # The eighth line is the state; pg_ctl waits for it in the same way.
-                if (
-                    lines[0] == str(process.pid)
-                    and len(lines) > 7
-                    and lines[7].strip() == "ready"
-                ):
+                if lines[0] == str(process.pid) and len(lines) > 7 and lines[7].strip() == "ready":
                     return True
             await asyncio.sleep(POLL_S)
         return False
@@ -276,21 +264,13 @@ class EmbeddedPostgres:
     async def _ensure_roles_and_database(self) -> None:
         """Make what is missing, at every start: a first start may have been killed half way."""
         url = self.url_for(SUPERUSER, "postgres")
-        async with await psycopg.AsyncConnection.connect(
-            url, autocommit=True
-        ) as connection:
-            await connection.execute(_statement("create_roles"))
-            found = await connection.execute(
-                _statement("find_database"), {"name": DATABASE}
-            )
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute(sql.CREATE_ROLES)
+            found = await connection.execute(sql.FIND_DATABASE, {"name": DATABASE})
             if await found.fetchone() is None:
-                await connection.execute(_statement("create_database"))
+                await connection.execute(sql.CREATE_DATABASE)
 
 
 def _last_line(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"
-
-
-def _statement(name: str) -> bytes:
-    return Path(__file__).with_name("sql").joinpath(f"{name}.sql").read_bytes()

@@ -34,9 +34,7 @@ class ServiceProcess:
         log_path: Path,
         parent_death_signal: int,
     ) -> None:
-        self._command = launched(
-            identity, parent_death_signal=parent_death_signal, command=command
-        )
+        self._command = launched(identity, parent_death_signal=parent_death_signal, command=command)
         self._log_path = log_path
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -58,7 +56,7 @@ class ServiceProcess:
         if self._log_path.exists() and self._log_path.stat().st_size > LOG_KEPT_BYTES:
             self._log_path.replace(self._log_path.with_suffix(".log.1"))
         with self._log_path.open("ab") as log:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603 - the command of the class that owns this
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -92,7 +90,7 @@ class ServiceProcess:
         self._child = None
 
     def log_tail(self) -> str:
-        """The last lines the server wrote."""
+        """Return the last lines the server wrote."""
         with self._log_path.open("rb") as log:
             log.seek(max(0, self._log_path.stat().st_size - TAIL_BYTES))
             return log.read().decode(errors="replace")
@@ -104,13 +102,13 @@ def _plain_environment() -> dict[str, str]:
 
 
 def command_line(pid: int) -> str:
-    """What process `pid` was started with; empty when there is no such process."""
+    """Return what process `pid` was started with; empty when there is no such process."""
     proc = Path("/proc") / str(pid) / "cmdline"
     if Path("/proc/self").exists():
         with contextlib.suppress(OSError):
             return proc.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         return ""
-    listed = subprocess.run(
+    listed = subprocess.run(  # noqa: S603 - a number cannot be a command
         ["/bin/ps", "-o", "command=", "-p", str(pid)],
         capture_output=True,
         text=True,
@@ -119,24 +117,37 @@ def command_line(pid: int) -> str:
     return listed.stdout.strip()
 
 
-async def stop_leftover(
-    pid_file: Path, *, marker: str, stop_signal: int, timeout_s: float
-) -> None:
+async def stop_leftover(pid_file: Path, *, marker: str, stop_signal: int, timeout_s: float) -> None:
     """Stop the server an earlier, killed instance left running, and remove its pid file.
 
     Only a process whose command line contains `marker` (its data directory) is touched: the number in the file may long
     since belong to a stranger. The file goes too, because Postgres would take that stranger for its predecessor.
     The caller holds the lock of the data directory.
     """
-    try:
-        pid = int(pid_file.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        pid = 0
+    pid = _pid_in(pid_file)
     for signal_number in (stop_signal, signal.SIGKILL):
-        deadline = time.monotonic() + timeout_s
-        if pid > 1 and marker in command_line(pid):
+        if marker in command_line(pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal_number)
-        while pid > 1 and marker in command_line(pid) and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)
+            await _until_gone(pid, marker, timeout_s)
+    _remove(pid_file)
+
+
+def _remove(pid_file: Path) -> None:
     pid_file.unlink(missing_ok=True)
+
+
+def _pid_in(pid_file: Path) -> int:
+    """Return the number in the first line, or 0, which is nobody's."""
+    try:
+        return max(0, int(pid_file.read_text().split("\n", 1)[0]))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+async def _until_gone(pid: int, marker: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while marker in command_line(pid):
+        if time.monotonic() > deadline:
+            return
+        await asyncio.sleep(POLL_S)

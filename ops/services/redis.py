@@ -61,7 +61,7 @@ class EmbeddedRedis:
         settings: Mapping[str, str] | None = None,
         identity: Identity | None = None,
     ) -> None:
-        """`settings` override and add to SETTINGS; `identity` overrides who the server runs as."""
+        """Take `settings` over SETTINGS, and `identity` in place of who the server would run as."""
         self._data_dir = data_dir.resolve()
         self._files = self._data_dir / "redis"
         self._sockets = socket_directory(self._data_dir)
@@ -98,7 +98,7 @@ class EmbeddedRedis:
         return self._data_dir / "logs" / "redis.log"
 
     def url_for(self, database: int) -> str:
-        """The URL of one numbered database over the Unix socket."""
+        """Return the URL of one numbered database over the Unix socket."""
         return f"unix://{quote(str(self._socket))}?db={database}"
 
     async def start(self) -> None:
@@ -126,9 +126,7 @@ class EmbeddedRedis:
         self._files.rename(unreadable)
         if await self._start_server(identity):
             return
-        raise CannotReach(
-            f"the embedded Redis did not start (see {self.log_path}); its data is in {unreadable}"
-        )
+        raise CannotReach(f"the embedded Redis did not start (see {self.log_path}); its data is in {unreadable}")
 
     async def stop(self, mode: Literal["fast", "kill"] = "fast") -> None:
         """Stop the server: `fast` writes its files out first, `kill` gives it no time for anything."""
@@ -158,30 +156,27 @@ class EmbeddedRedis:
         self._files.mkdir(mode=0o700, exist_ok=True)
         identity.adopt(self._files)
         self._socket.unlink(missing_ok=True)
-        settings = [
-            word
-            for name, value in self._settings.items()
-            for word in (f"--{name}", value)
-        ]
+        settings = [word for name, value in self._settings.items() for word in (f"--{name}", value)]
         process = ServiceProcess(
             [str(redis_program()), *settings],
             identity=identity,
             log_path=self.log_path,
             parent_death_signal=signal.SIGTERM,
         )
+        self._process = process
         process.start()
-        if await self._answers(process):
-            self._process = process
-            return True
-        await process.stop(signal.SIGTERM, timeout_s=STOP_TIMEOUT_S)
-        return False
+        answers = False
+        try:
+            answers = await self._answers(process)
+        finally:
+            if not answers:
+                await self.stop()
+        return answers
 
     async def _answers(self, process: ServiceProcess) -> bool:
         """Wait for an answer to PING; a server that is still loading its data says so and does not count."""
         deadline = time.monotonic() + READY_TIMEOUT_S
-        client = redis.asyncio.Redis.from_url(
-            self.url, socket_timeout=PING_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
-        )
+        client = redis.asyncio.Redis.from_url(self.url, socket_timeout=PING_TIMEOUT_S, retry=Retry(NoBackoff(), 0))
         async with contextlib.aclosing(client):
             while process.running and time.monotonic() < deadline:
                 with contextlib.suppress(redis.exceptions.RedisError, OSError):

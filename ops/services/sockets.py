@@ -14,21 +14,17 @@ from ops.services.identity import Identity
 
 SOCKET_PATH_LIMIT_BYTES = 103  # 107 on Linux, 103 on macOS
 LONGEST_SOCKET_NAME = ".s.PGSQL.5432"
-PLAIN_PATH = re.compile(
-    r"[\w./ +@-]+"
-)  # a comma, for one, would part it in a Postgres URL
+PLAIN_PATH = re.compile(r"[\w./ +@-]+")  # a comma, for one, would part it in a Postgres URL
 
 
 def socket_directory(data_dir: Path) -> Path:
-    """`<data-dir>/run`, or for a path too long or too odd one below /tmp that is named after it."""
+    """Return `<data-dir>/run`, or for a path too long or too odd one below /tmp that is named after it."""
     inside = data_dir.resolve() / "run"
     short = len(os.fsencode(inside / LONGEST_SOCKET_NAME)) <= SOCKET_PATH_LIMIT_BYTES
     if short and PLAIN_PATH.fullmatch(str(inside)):
         return inside
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
-    return (
-        Path("/tmp") / f"holdfast-{os.geteuid()}-{digest}"
-    )  # prepare() makes sure that it is ours
+    return Path("/tmp") / f"holdfast-{os.geteuid()}-{digest}"  # noqa: S108 - prepare() makes sure that it is ours
 
 
 def prepare(directory: Path, identity: Identity) -> None:
@@ -44,9 +40,7 @@ def prepare(directory: Path, identity: Identity) -> None:
         os.geteuid() if identity.owner_uid is None else identity.owner_uid,
     }
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
-        raise CannotReach(
-            f"{directory} belongs to somebody else: remove it, or choose another --data-dir"
-        )
+        raise CannotReach(f"{directory} belongs to somebody else: remove it, or choose another --data-dir")
     directory.chmod(0o700)
     identity.adopt(directory)
 

@@ -1,0 +1,5 @@
+"""`python -m ops` is the `holdfast` command."""
+
+from ops.cli import main
+
+main()

@@ -1,0 +1,44 @@
+"""What the `holdfast` command prints: for people by default, one JSON document for programs with `--json`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final, final
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+
+
+@final
+class Output:
+    """Results go to standard output, everything else to standard error, so that a pipe carries only results."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json: bool = json
+        self.console: Console = Console(highlight=False, soft_wrap=True)
+        self._errors: Console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._colours: dict[str, str] = {}
+
+    def result(self, document: Any, *lines: str) -> None:
+        """Print the document for a program, or the lines for a person."""
+        if self.json:
+            sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+        else:
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+    def note(self, line: str) -> None:
+        """Say what is going on."""
+        self._errors.print(Text(line, style="dim"))
+
+    def error(self, line: str) -> None:
+        """Say, in one line, why the command cannot go on."""
+        self._errors.print(Text.assemble(("error ", "bold red"), " ".join(line.split())))
+
+    def log(self, source: str, line: str) -> None:
+        """Pass on one line a process wrote, with the process's name before it."""
+        colour = self._colours.setdefault(source, COLOURS[len(self._colours) % len(COLOURS)])
+        self._errors.print(Text.assemble((f"{source:<9}", colour), ("│ ", "dim"), Text.from_ansi(line)))
