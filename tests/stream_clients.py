@@ -1,11 +1,16 @@
 """Reading streams in tests the way a client does: parse the frames, check every promise, remember where to resume."""
 
+from typing import cast
+
+from redis.asyncio import Redis
+
 from workers.streams.client import TextClient
 from workers.streams.cursor import Cursor, parse_cursor
 from workers.streams.feed import Feed
 from workers.streams.hub import StreamHub
 from workers.streams.sse import SseParser
 from workers.streams.terminal import Failure, Status, Terminal, text_sha256
+from workers.streams.wire import stream_key
 
 
 def read_all(feed: Feed, client: TextClient, cursor: Cursor | None) -> tuple[TextClient, Cursor | None]:
@@ -59,3 +64,23 @@ def a_terminal(
         cost_microcredits=1_250_000,
         error=error,
     )
+
+
+def redis_client(redis_url: str) -> Redis:
+    """A client to look into Redis behind the back of what is tested."""
+    return Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType] - its options are not typed
+
+
+async def entries_of(redis: Redis, generation_id: str) -> list[tuple[str, str, str]]:
+    """What Redis holds of a stream: entry ids, kinds and payloads."""
+    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", await redis.xrange(stream_key(generation_id)))
+    return [
+        (entry_id.decode(), kind.decode(), payload.decode())
+        for entry_id, fields in entries
+        for kind, payload in fields.items()
+    ]
+
+
+async def forget_everything(redis: Redis) -> None:
+    """Redis loses all its data and goes on running."""
+    await redis.execute_command("FLUSHALL")  # pyright: ignore[reportUnknownMemberType] - not typed

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from tests.stream_clients import a_terminal
+from tests.stream_clients import a_terminal, entries_of, forget_everything, redis_client
 from tests.waiting import eventually
 from workers.streams import outgoing
 from workers.streams.cursor import Cursor
@@ -17,7 +17,7 @@ from workers.streams.writer import StreamWriter
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as client:
+    async with redis_client(redis_url) as client:
         yield client
 
 
@@ -33,8 +33,7 @@ def generation_id() -> str:
 
 
 async def kinds(redis: Redis, generation_id: str) -> list[str]:
-    entries = await redis.xrange(stream_key(generation_id))
-    return [next(iter(fields)).decode() for _, fields in entries]
+    return [kind for _, kind, _ in await entries_of(redis, generation_id)]
 
 
 async def test_the_first_text_is_appended_at_once_and_what_follows_is_coalesced(
@@ -77,11 +76,10 @@ async def test_events_keep_their_place_between_texts_and_only_the_last_progress_
         stream.text("b")
         await stream.finish_flush()
 
-    entries = await redis.xrange(stream_key(generation_id))
-    assert [next(iter(fields.items())) for _, fields in entries[1:]] == [
-        (b"delta", b'{"seq":2,"off":0,"text":"a"}'),
-        (b"progress", b'{"seq":3,"percent":2,"message":"two"}'),
-        (b"delta", b'{"seq":4,"off":1,"text":"b"}'),
+    assert (await entries_of(redis, generation_id))[1:] == [
+        ("1-4", "delta", '{"seq":2,"off":0,"text":"a"}'),
+        ("1-6", "progress", '{"seq":3,"percent":2,"message":"two"}'),
+        ("1-8", "delta", '{"seq":4,"off":1,"text":"b"}'),
     ]
 
 
@@ -144,7 +142,7 @@ async def test_a_new_attempt_removes_what_the_earlier_one_streamed(
     second = stream_writer.open(generation_id, epoch=2, model="echo")
     await second.finish_flush()
 
-    assert [entry_id for entry_id, _ in await redis.xrange(stream_key(generation_id))] == [b"2-2"]
+    assert [entry_id for entry_id, _, _ in await entries_of(redis, generation_id)] == ["2-2"]
 
 
 async def test_nothing_is_appended_while_the_lease_is_not_certain(
@@ -168,7 +166,7 @@ async def test_a_stream_that_redis_forgot_begins_again_with_all_of_its_text(
     stream = stream_writer.open(generation_id, epoch=1, model="echo")
     stream.text("before ")
     await eventually(lambda: stream.outgoing.is_drained)
-    await redis.flushall()
+    await forget_everything(redis)
 
     stream.text("after")
     await stream.finish_flush()
@@ -214,8 +212,7 @@ async def test_a_very_long_text_goes_out_in_frames_of_bounded_size(
     stream.text("\U0001f600" * 100_000)
     await stream.finish_flush()
 
-    entries = await redis.xrange(stream_key(generation_id))
-    assert max(len(payload) for _, fields in entries for payload in fields.values()) < 256 * 1024
+    assert max(len(payload) for _, _, payload in await entries_of(redis, generation_id)) < 256 * 1024
     recovered = await recover_text(redis, generation_id)
     assert recovered is not None
     assert recovered.text == stream.output_text
