@@ -1,15 +1,18 @@
 """Reading streams in tests the way a client does: parse the frames, check every promise, remember where to resume."""
 
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from redis.asyncio import Redis
 
+from tests.waiting import eventually
 from workers.streams.client import TextClient
 from workers.streams.cursor import Cursor, parse_cursor
 from workers.streams.feed import Feed
+from workers.streams.generation_stream import GenerationStream
 from workers.streams.hub import StreamHub
 from workers.streams.sse import SseParser
-from workers.streams.terminal import Failure, Status, Terminal, text_sha256
+from workers.streams.terminal import Failure, GenerationState, Status, Terminal, text_sha256
 from workers.streams.wire import stream_key
 
 
@@ -84,3 +87,38 @@ async def entries_of(redis: Redis, generation_id: str) -> list[tuple[str, str, s
 async def forget_everything(redis: Redis) -> None:
     """Redis loses all its data and goes on running."""
     await redis.execute_command("FLUSHALL")  # pyright: ignore[reportUnknownMemberType] - not typed
+
+
+class Truth:
+    """Postgres, as far as streams ask it."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, GenerationState] = {}
+        self.asked = 0
+        self.is_down = False
+
+    async def states_of(self, generation_ids: Sequence[str]) -> Mapping[str, GenerationState]:
+        self.asked += 1
+        if self.is_down:
+            raise ConnectionError("down")
+        return {one: self.states[one] for one in generation_ids if one in self.states}
+
+    def settle(self, generation_id: str, terminal: Terminal) -> Terminal:
+        self.states[generation_id] = GenerationState(terminal.epoch, terminal)
+        return terminal
+
+
+async def say(stream: GenerationStream, *pieces: str) -> None:
+    """Stream each piece as an event of its own."""
+    for piece in pieces:
+        stream.text(piece)
+        await eventually(lambda: stream.outgoing.is_drained)
+
+
+async def finish(stream: GenerationStream, truth: Truth) -> Terminal:
+    """End a generation as a worker does: flush, commit, then `end`."""
+    await stream.finish_flush()
+    terminal = a_terminal(stream.output_text, end_seq=stream.next_seq, epoch=stream.epoch)
+    truth.settle(stream.generation_id, terminal)
+    await stream.end(terminal)
+    return terminal

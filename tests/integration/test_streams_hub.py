@@ -1,19 +1,18 @@
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
-from tests.stream_clients import a_terminal, follow, forget_everything, redis_client
+from tests.stream_clients import Truth, a_terminal, finish, follow, forget_everything, redis_client, say
 from tests.waiting import eventually
 from workers.streams import hub as hub_module
 from workers.streams.client import TextClient
 from workers.streams.cursor import Cursor, parse_cursor
-from workers.streams.generation_stream import GenerationStream
 from workers.streams.hub import StreamHub
 from workers.streams.sse import SseParser
-from workers.streams.terminal import GenerationState, Terminal
+from workers.streams.terminal import GenerationState
 from workers.streams.wire import OPENING
 from workers.streams.writer import StreamWriter
 
@@ -30,25 +29,6 @@ NASTY = [
     "\U0001f469",
     "data: x\n\n",
 ]
-
-
-class Truth:
-    """Postgres, as far as streams ask it."""
-
-    def __init__(self) -> None:
-        self.states: dict[str, GenerationState] = {}
-        self.asked = 0
-        self.is_down = False
-
-    async def states_of(self, generation_ids: Sequence[str]) -> Mapping[str, GenerationState]:
-        self.asked += 1
-        if self.is_down:
-            raise ConnectionError("down")
-        return {one: self.states[one] for one in generation_ids if one in self.states}
-
-    def settle(self, generation_id: str, terminal: Terminal) -> Terminal:
-        self.states[generation_id] = GenerationState(terminal.epoch, terminal)
-        return terminal
 
 
 @pytest.fixture
@@ -86,22 +66,6 @@ def generation_id(truth: Truth) -> str:
     generation_id = str(uuid4())
     truth.states[generation_id] = GenerationState(1)
     return generation_id
-
-
-async def say(stream: GenerationStream, *pieces: str) -> None:
-    """Stream each piece as an event of its own."""
-    for piece in pieces:
-        stream.text(piece)
-        await eventually(lambda: stream.outgoing.is_drained)
-
-
-async def finish(stream: GenerationStream, truth: Truth) -> Terminal:
-    """End a generation as a worker does: flush, commit, then `end`."""
-    await stream.finish_flush()
-    terminal = a_terminal(stream.output_text, end_seq=stream.next_seq, epoch=stream.epoch)
-    truth.settle(stream.generation_id, terminal)
-    await stream.end(terminal)
-    return terminal
 
 
 async def test_a_reader_sees_a_generation_from_its_start_to_its_end(
