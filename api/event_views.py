@@ -9,7 +9,7 @@ from api.answers import Answer
 from api.fields import credits_of, us_moment
 from ledger.batch import Outcome
 from ledger.events import Event
-from ledger.storage import from_us
+from ledger.rows import from_us
 
 
 class EventView(Struct, frozen=True, kw_only=True):

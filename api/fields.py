@@ -8,7 +8,7 @@ from msgspec import Meta, ValidationError, convert
 
 from api.errors import MalformedRequest
 from ledger.amounts import format_credits, parse_credits
-from ledger.storage import from_us, to_us
+from ledger.rows import from_us, to_us
 
 NO_NUL: Final = r"^[^\x00]*$"
 """Postgres cannot store NUL in text."""

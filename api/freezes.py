@@ -18,7 +18,7 @@ from ledger.batch import Outcome
 from ledger.commands import DEFAULT_FREEZE_TTL_US, Confirm, Freeze, Rollback
 from ledger.events import CreditsFrozen
 from ledger.reads import FreezeView
-from ledger.storage import from_us
+from ledger.rows import from_us
 
 MAX_TTL_S: Final = 365 * 24 * 3600
 _SECOND_US: Final = 1_000_000

@@ -23,7 +23,7 @@ class FreezeState(IntEnum):
     rolled_back = 2
 
 
-class OpenFreeze(msgspec.Struct):
+class OpenFreeze(msgspec.Struct, gc=False):
     """A freeze of an account, resolved or not; amounts are microcredits."""
 
     id: UUID
@@ -90,7 +90,7 @@ class Account(msgspec.Struct):
         return self.credited == self.available + self.frozen + self.spent + self.expired + self.reversed
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What is to become an event: its kind, its amount in microcredits, and its body."""
 
     kind: Kind

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from psycopg import Connection, AsyncConnection
+from psycopg import AsyncConnection, Connection
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 

@@ -32,7 +32,7 @@ class Rider(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[Statement, ...] = ()
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What a command led to. With `replayed` it did so earlier, under the same key."""
 
     event: Event
@@ -68,67 +68,14 @@ class Decided(msgspec.Struct):
 
 def decide_batch(units: Sequence[Unit], loaded: Loaded, *, now_us: int) -> Decided:
     """Decide every unit on the state that the earlier ones leave."""
-    decided = Decided()
+    deciding = _Deciding(loaded, now_us)
     for place, unit in enumerate(units):
-        written = len(decided.events)
-        try:
-            account = loaded.accounts.get(unit.account_id)
-            if account is None:
-                raise errors.AccountNotFound(unit.account_id)
-            if len(unit.commands) == 1:
-                answer = _decide_unit(unit, place, account, loaded, decided, now_us)
-            else:
-                answer = _decide_together(unit, place, account, loaded, decided, now_us)
-            decided.answers.append(answer)
-        except errors.Refused as refusal:
-            decided.answers.append(refusal)
-            continue
-        if len(decided.events) > written and not answer[0].replayed:
-            for rider in unit.riders:
-                decided.rider_writes.extend(rider.writes)
-    return decided
-
-
-def _decide_together(
-    unit: Unit, place: int, account: Account, loaded: Loaded, decided: Decided, now_us: int
-) -> tuple[Outcome, ...]:
-    before, earlier, written = copy.deepcopy(account), dict(loaded.earlier), len(decided.events)
-    try:
-        return _decide_unit(unit, place, account, loaded, decided, now_us)
-    except errors.Refused:
-        loaded.accounts[unit.account_id] = before
-        loaded.earlier = earlier
-        del decided.events[written:]
-        raise
-
-
-def _decide_unit(
-    unit: Unit, place: int, account: Account, loaded: Loaded, decided: Decided, now_us: int
-) -> tuple[Outcome, ...]:
-    # An account's events never go back in time, whatever the clocks of two writers say.
-    now_us = max(now_us, account.updated_at_us)
-    outcomes: list[Outcome] = []
-    for command in unit.commands:
-        digest = command.digest()
-        event = loaded.earlier.get((account.id, command.command_key))
-        if event is not None:
-            if event.request_digest != digest:
-                raise errors.IdempotencyKeyReused(command.command_key)
-            outcomes.append(Outcome(event, replayed=True))
-            continue
-        if place in loaded.guards_failed:
-            raise errors.RiderRefused
-        if account.has_due_lots(now_us):
-            _expire_due_lots(account, command, loaded, decided, now_us)
-        event = _record(account, command, digest, decide(account, command, now_us=now_us), now_us)
-        loaded.earlier[account.id, event.command_key] = event
-        decided.events.append(event)
-        outcomes.append(Outcome(event, replayed=False))
-    return tuple(outcomes)
+        deciding.take(unit, admitted=place not in loaded.guards_failed)
+    return deciding.decided
 
 
 def expire_lot(account_id: UUID, lot_number: int) -> commands.ExpireLot:
-    """The one command that expires this lot, whoever is first to notice."""
+    """Return the one command that expires this lot, whoever is first to notice."""
     return commands.ExpireLot(
         account_id=account_id,
         command_key=f"{commands.OWN_KEY_PREFIX}expire-lot:{lot_number}",
@@ -137,21 +84,82 @@ def expire_lot(account_id: UUID, lot_number: int) -> commands.ExpireLot:
     )
 
 
-def _expire_due_lots(
-    account: Account, command: commands.Command, loaded: Loaded, decided: Decided, now_us: int
-) -> None:
-    """Empty the lots that are over before anything else happens to the account, so that `available` is spendable."""
-    if isinstance(command, commands.ExpireLot):
-        return
-    for lot in sorted(account.lots.values(), key=lambda lot: lot.number):
-        if lot.remaining and lot.is_expired(now_us):
-            expiry = expire_lot(account.id, lot.number)
-            event = _record(account, expiry, expiry.digest(), decide(account, expiry, now_us=now_us), now_us)
-            loaded.earlier[account.id, event.command_key] = event
-            decided.events.append(event)
+class _Deciding:
+    def __init__(self, loaded: Loaded, now_us: int) -> None:
+        self.decided = Decided()
+        self._loaded = loaded
+        self._now_us = now_us
+
+    def take(self, unit: Unit, *, admitted: bool) -> None:
+        try:
+            decide_unit = self._decide if len(unit.commands) == 1 else self._decide_together
+            outcomes = decide_unit(unit, admitted=admitted)
+        except errors.Refused as refusal:
+            self.decided.answers.append(refusal)
+            return
+        self.decided.answers.append(outcomes)
+        if unit.riders and not all(outcome.replayed for outcome in outcomes):
+            for rider in unit.riders:
+                self.decided.rider_writes.extend(rider.writes)
+
+    def _decide_together(self, unit: Unit, *, admitted: bool) -> tuple[Outcome, ...]:
+        before = copy.deepcopy(self._account(unit))
+        earlier, written = dict(self._loaded.earlier), len(self.decided.events)
+        try:
+            return self._decide(unit, admitted=admitted)
+        except errors.Refused:
+            self._loaded.accounts[unit.account_id] = before
+            self._loaded.earlier = earlier
+            del self.decided.events[written:]
+            raise
+
+    def _decide(self, unit: Unit, *, admitted: bool) -> tuple[Outcome, ...]:
+        account = self._account(unit)
+        # An account's events never go back in time, whatever the clocks of two writers say.
+        now_us = max(self._now_us, account.updated_at_us)
+        outcomes: list[Outcome] = []
+        for command in unit.commands:
+            digest = command.digest()
+            event = self._loaded.earlier.get((account.id, command.command_key))
+            if event is not None:
+                if event.request_digest != digest:
+                    raise errors.IdempotencyKeyReused(command.command_key)
+                outcomes.append(Outcome(event, replayed=True))
+                continue
+            if not admitted:
+                raise errors.RiderRefused
+            if account.has_due_lots(now_us):
+                self._expire_due_lots(account, command, now_us)
+            event = self._record(account, command, digest, decide(account, command, now_us=now_us), now_us)
+            outcomes.append(Outcome(event, replayed=False))
+        return tuple(outcomes)
+
+    def _account(self, unit: Unit) -> Account:
+        account = self._loaded.accounts.get(unit.account_id)
+        if account is None:
+            raise errors.AccountNotFound(unit.account_id)
+        return account
+
+    def _expire_due_lots(self, account: Account, command: commands.Command, now_us: int) -> None:
+        """Empty the lots that are over before anything else happens, so that what is available can be spent."""
+        if isinstance(command, commands.ExpireLot):
+            return
+        for lot in sorted(account.lots.values(), key=lambda lot: lot.number):
+            if lot.remaining and lot.is_expired(now_us):
+                expiry = expire_lot(account.id, lot.number)
+                self._record(account, expiry, expiry.digest(), decide(account, expiry, now_us=now_us), now_us)
+
+    def _record(
+        self, account: Account, command: commands.Command, digest: int, decision: Decision, now_us: int
+    ) -> Event:
+        event = record(account, command, digest, decision, now_us)
+        self._loaded.earlier[account.id, event.command_key] = event
+        self.decided.events.append(event)
+        return event
 
 
-def _record(account: Account, command: commands.Command, digest: int, decision: Decision, now_us: int) -> Event:
+def record(account: Account, command: commands.Command, digest: int, decision: Decision, now_us: int) -> Event:
+    """Apply a decision to the account, in place, and return the event, chained to the account's previous one."""
     # Everything that bad input can break comes before `evolve`, which changes the account.
     body = encode_body(decision.body)
     command.command_key.encode()

@@ -25,7 +25,7 @@ DEFAULT_FREEZE_TTL_US: Final = 60 * 60 * 1_000_000
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
+class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What all commands have in common: whose account, under which key, and who asks."""
 
     account_id: UUID

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from psycopg import AsyncConnection, conninfo, rows
 from psycopg_pool import AsyncConnectionPool
@@ -73,7 +73,7 @@ class Database:
             check=AsyncConnectionPool.check_connection,
         )
 
-    async def __aenter__(self) -> "Database":
+    async def __aenter__(self) -> Self:
         await self._pool.open()
         return self
 

@@ -33,7 +33,7 @@ class Kind(IntEnum):
     reversal_reinstated = 11
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is particular to one kind of event."""
 
     actor: str = ""
@@ -172,7 +172,7 @@ _HEADER: Final = struct.Struct(">B16sqhqqqqqH")
 _HEADER_SHAPE: Final = 1
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One fact about one account, as it is stored."""
 
     account_id: UUID

@@ -23,7 +23,7 @@ class Origin(IntEnum):
 _BOUGHT = frozenset({Origin.top_up, Origin.reinstatement})
 
 
-class Lot(msgspec.Struct):
+class Lot(msgspec.Struct, gc=False):
     """One lot of an account. Its number is the version of the event that brought it in; amounts are microcredits."""
 
     number: int

@@ -14,7 +14,7 @@ from ledger import errors, statements
 from ledger.account import FreezeState, fold
 from ledger.events import Event
 from ledger.lots import Lot
-from ledger.storage import event_of_row, from_us, to_us
+from ledger.rows import event_of_row, from_us, to_us
 
 sql: Final = statements.load("ledger")
 

@@ -9,7 +9,7 @@ class Statements:
 
     def __init__(self, package: str) -> None:
         self._package = package
-        self._texts = {
+        self._texts: dict[str, LiteralString] = {
             file.name.removesuffix(".sql").upper(): cast("LiteralString", file.read_text(encoding="utf-8"))
             for file in (files(package) / "sql").iterdir()
             if file.name.endswith(".sql")

@@ -4,16 +4,18 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 from uuid import UUID
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from ledger import database, errors, storage
+from ledger import database, errors
 from ledger.batch import Outcome, Rider, Unit, decide_batch
 from ledger.commands import Command, Freeze
+from ledger.loading import load
+from ledger.saving import save
 
 BATCH_LIMIT: Final = 512
 QUEUE_LIMIT: Final = 20_000
@@ -62,7 +64,7 @@ class LedgerWriter:
     ) -> None:
         self._lanes = [_Lane(url, batch_limit, clock_us, on_commit) for _ in range(lanes)]
 
-    async def __aenter__(self) -> "LedgerWriter":
+    async def __aenter__(self) -> Self:
         for lane in self._lanes:
             lane.start()
         return self
@@ -153,7 +155,7 @@ class _Lane:
             answers = await self._commit([unit for unit, _ in batch])
         except errors.Contended as error:
             answers = [error] * len(batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- every waiting caller gets an answer, whatever went wrong
             if len(batch) == 1:
                 answers = [_as_ledger_error(error, batch[0][0])]
             else:
@@ -200,9 +202,9 @@ class _Lane:
             self._connection = await database.connect(
                 self._url, name="holdfast ledger writer", settings=WRITER_SETTINGS
             )
-        loaded = await storage.load(self._connection, units)
+        loaded = await load(self._connection, units)
         decided = decide_batch(units, loaded, now_us=self._clock_us())
-        await storage.save(self._connection, decided, loaded)
+        await save(self._connection, decided, loaded)
         if self._on_commit is not None and decided.events:
             self._on_commit(list({event.account_id for event in decided.events}))
         return decided.answers

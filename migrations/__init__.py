@@ -34,7 +34,7 @@ class Migration(NamedTuple):
 
 
 class MigrationChanged(Exception):
-    """A migration file differs from what was applied under its name; the database and this code do not belong together."""
+    """A migration file differs from what was applied under its name: the database and this code do not match."""
 
 
 def available() -> list[Migration]:

@@ -17,7 +17,7 @@ from ledger import commands
 from ledger.batch import Rider, Statement
 from ledger.errors import AccountNotFound, IdempotencyKeyReused
 from ledger.events import CreditsFrozen
-from ledger.storage import from_us
+from ledger.rows import from_us
 from workers.catalogue import Model
 from workers.context import GenerationContext
 from workers.errors import GenerationNotRetryable

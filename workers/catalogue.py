@@ -16,7 +16,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from ledger.database import Database
-from ledger.storage import from_us, to_us
+from ledger.rows import from_us, to_us
 from workers.errors import InvalidModel, ModelNotFound
 from workers.generations import sql
 from workers.pricing import Prices

@@ -11,7 +11,7 @@ import msgspec
 
 from ledger import statements
 from ledger.database import Database
-from ledger.storage import to_us
+from ledger.rows import to_us
 from workers.errors import GenerationNotFound, InvalidCursor
 from workers.providers import Usage
 from workers.streams.terminal import Failure, GenerationState, Status, Terminal

@@ -1,8 +1,8 @@
 -- Read the freezes that a batch resolves, after their accounts are locked.
 -- Returns: one row per freeze that exists.
 SELECT
-    freezes.account_id, freezes.id, freezes.amount, freezes.draws, freezes.expires_at, freezes.reference,
-    freezes.state, freezes.confirmed, freezes.opened_at, freezes.resolved_at
+    freezes.account_id, freezes.id, freezes.amount, freezes.draws, freezes.expires_at, freezes.state,
+    freezes.confirmed
 FROM (
     SELECT
         unnest(%(account_ids)s) AS account_id,

@@ -1,113 +1,20 @@
-"""Loading the state that a batch decides on, and saving what it decided. All statements of a batch, in two round trips."""
+"""Saving what a batch decided: one statement per table and the commit, in one round trip."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 
-from ledger import commands, statements
-from ledger.account import Account, FreezeState, OpenFreeze, Reversal
+from ledger import statements
+from ledger.account import Account, OpenFreeze
 from ledger.arrays import ByteaArray, Int8Array, TextArray, TimestampArray, UuidArray
-from ledger.batch import Decided, Loaded, Unit
-from ledger.events import Event, Kind, Portion
-from ledger.lots import Lot, Origin
+from ledger.batch import Decided, Loaded
+from ledger.events import Event
+from ledger.lots import Lot
+from ledger.rows import encode_portions
 
 sql: Final = statements.load("ledger")
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_encode_portions: Final = msgspec.json.Encoder().encode
-_decode_portions: Final = msgspec.json.Decoder(tuple[Portion, ...]).decode
-
-
-def to_us(moment: datetime) -> int:
-    """Return a time as exact microseconds since the Unix epoch."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def from_us(time_us: int) -> datetime:
-    """Return microseconds since the Unix epoch as a time in UTC."""
-    return _EPOCH + timedelta(microseconds=time_us)
-
-
-def event_of_row(row: Sequence[Any]) -> Event:
-    """Build an event from the columns that `read_earlier_commands.sql` and its like return."""
-    account_id, version, kind, amount, available, frozen, recorded_at, key, digest, body, chain = row
-    return Event(
-        account_id, version, Kind(kind), amount, available, frozen, to_us(recorded_at), key, digest, body, chain
-    )
-
-
-async def load(connection: AsyncConnection[Any], units: Sequence[Unit]) -> Loaded:
-    """Lock the accounts of a batch and read what its decisions need, in one round trip.
-
-    The reads are statements of their own after the lock: each then sees what the previous holder of the lock committed.
-    """
-    openings: dict[UUID, commands.OpenAccount] = {}
-    whole_ids: set[UUID] = set()
-    resolving: list[tuple[UUID, UUID]] = []
-    reinstating: list[tuple[UUID, int]] = []
-    keys: list[tuple[UUID, str]] = []
-    for unit in units:
-        for command in unit.commands:
-            keys.append((command.account_id, command.command_key))
-            match command:
-                case commands.Confirm() | commands.Rollback() | commands.ExpireFreeze():
-                    resolving.append((command.account_id, command.freeze_id))
-                case commands.OpenAccount():
-                    openings[command.account_id] = command
-                case commands.ReverseTopUp():
-                    whole_ids.add(command.account_id)
-                case commands.ReinstateReversal():
-                    whole_ids.add(command.account_id)
-                    reinstating.append((command.account_id, command.reversal_version))
-                case _:
-                    pass
-    account_ids = UuidArray.of(list({unit.account_id for unit in units}))
-
-    async with connection.pipeline():
-        if openings:
-            await connection.execute(sql.OPEN_ACCOUNTS, _opening_columns(list(openings.values())))
-        heads = await connection.execute(sql.LOCK_ACCOUNTS, {"ids": account_ids}, binary=True)
-        lots = [await connection.execute(sql.READ_LIVE_LOTS, {"ids": account_ids}, binary=True)]
-        if whole_ids:
-            ids = {"ids": UuidArray.of(list(whole_ids))}
-            lots.append(await connection.execute(sql.READ_ALL_LOTS, ids, binary=True))
-        freezes = await _execute_pairs(connection, sql.READ_FREEZES, resolving, "freeze_ids", UuidArray)
-        reversals = await _execute_pairs(connection, sql.READ_REVERSALS, reinstating, "versions", Int8Array)
-        earlier = await _execute_pairs(connection, sql.READ_EARLIER_COMMANDS, keys, "command_keys", TextArray)
-        guards = [
-            (place, await connection.execute(*rider.guard))
-            for place, unit in enumerate(units)
-            for rider in unit.riders
-            if rider.guard is not None
-        ]
-
-    loaded = Loaded(accounts={}, earlier={})
-    for row in await heads.fetchall():
-        loaded.accounts[row[0]] = Account(*row[:9], to_us(row[9]))
-    for cursor in lots:
-        for account_id, number, lot_id, origin, source, priority, expires_at, *amounts in await cursor.fetchall():
-            expires_at_us = None if expires_at is None else to_us(expires_at)
-            lot = Lot(number, lot_id, Origin(origin), source, priority, expires_at_us, *amounts)
-            loaded.accounts[account_id].lots[number] = lot
-    for row in await freezes.fetchall() if freezes else ():
-        loaded.accounts[row[0]].freezes[row[1]] = _freeze_of_row(row)
-    for row in await reversals.fetchall() if reversals else ():
-        account_id, version, lot_number, amount, draws, already_expired, debt, reinstated = row
-        loaded.accounts[account_id].reversals[version] = Reversal(
-            version, lot_number, amount, _decode_portions(draws), already_expired, debt, reinstated
-        )
-    for row in await earlier.fetchall() if earlier else ():
-        event = event_of_row(row)
-        loaded.earlier[event.account_id, event.command_key] = event
-    for place, cursor in guards:
-        if await cursor.fetchone() is None:
-            loaded.guards_failed.add(place)
-    return loaded
 
 
 async def save(connection: AsyncConnection[Any], decided: Decided, loaded: Loaded) -> None:
@@ -131,43 +38,6 @@ async def save(connection: AsyncConnection[Any], decided: Decided, loaded: Loade
         for statement, parameters in decided.rider_writes:
             await connection.execute(statement, parameters)
         await connection.commit()
-
-
-async def _execute_pairs(
-    connection: AsyncConnection[Any],
-    statement: Any,
-    pairs: Sequence[tuple[UUID, Any]],
-    name: str,
-    array: Any,
-) -> AsyncCursor[Any] | None:
-    if not pairs:
-        return None
-    columns = {"account_ids": UuidArray.of([pair[0] for pair in pairs]), name: array.of([pair[1] for pair in pairs])}
-    return await connection.execute(statement, columns, binary=True)
-
-
-def _freeze_of_row(row: Sequence[Any]) -> OpenFreeze:
-    _, freeze_id, amount, draws, expires_at, reference, state, confirmed, opened_at, resolved_at = row
-    return OpenFreeze(
-        id=freeze_id,
-        amount=amount,
-        draws=_decode_portions(draws),
-        expires_at_us=to_us(expires_at),
-        reference=reference,
-        state=FreezeState(state),
-        confirmed=confirmed,
-        opened_at_us=to_us(opened_at),
-        resolved_at_us=None if resolved_at is None else to_us(resolved_at),
-        is_new=False,
-    )
-
-
-def _opening_columns(openings: Sequence[commands.OpenAccount]) -> dict[str, object]:
-    return {
-        "ids": UuidArray.of([opening.account_id for opening in openings]),
-        "owners": TextArray.of([opening.owner for opening in openings]),
-        "names": TextArray.of([opening.name for opening in openings]),
-    }
 
 
 def _event_columns(events: Sequence[Event]) -> dict[str, object]:
@@ -241,7 +111,7 @@ async def _save_freezes(connection: AsyncConnection[Any], accounts: Sequence[Acc
     if new:
         columns = _freeze_columns(new) | {
             "amounts": Int8Array.of([freeze.amount for _, freeze in new]),
-            "draws": ByteaArray.of([_encode_portions(freeze.draws) for _, freeze in new]),
+            "draws": ByteaArray.of([encode_portions(freeze.draws) for _, freeze in new]),
             "opened_ats": TimestampArray.of([freeze.opened_at_us for _, freeze in new]),
             "expires_ats": TimestampArray.of([freeze.expires_at_us for _, freeze in new]),
             "references": TextArray.of([freeze.reference for _, freeze in new]),
@@ -270,7 +140,7 @@ async def _save_reversals(connection: AsyncConnection[Any], accounts: Sequence[A
         "versions": Int8Array.of([reversal.version for _, reversal in changed]),
         "lot_numbers": Int8Array.of([reversal.lot_number for _, reversal in changed]),
         "amounts": Int8Array.of([reversal.amount for _, reversal in changed]),
-        "draws": ByteaArray.of([_encode_portions(reversal.draws) for _, reversal in changed]),
+        "draws": ByteaArray.of([encode_portions(reversal.draws) for _, reversal in changed]),
         "already_expireds": Int8Array.of([reversal.already_expired for _, reversal in changed]),
         "debts": Int8Array.of([reversal.debt for _, reversal in changed]),
         "reinstateds": Int8Array.of([int(reversal.reinstated) for _, reversal in changed]),
