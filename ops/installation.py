@@ -7,16 +7,18 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final, NoReturn, final
 
 import httpx
 
+from api.settings import read_settings
 from ops import programs
 from ops.endpoints import Embedded, Endpoints
 from ops.errors import CannotReach
 from ops.instance import DataDirectory, Description
-from ops.migrating import migrate
 from ops.output import Output
+from ops.preparing import prepare_database
 from ops.supervisor import Supervisor
 
 READY_TIMEOUT_S: Final = 60
@@ -31,6 +33,9 @@ class Installation:
     """Embedded servers where no URL is set, migrations, API, workers and clock.
 
     The caller holds the lock of the data directory.
+
+    Raises:
+        SettingsError: the environment contradicts itself; better said here than by each process in turn.
     """
 
     def __init__(self, directory: DataDirectory, *, host: str, port: int, workers: int, output: Output) -> None:
@@ -44,8 +49,9 @@ class Installation:
             "HOLDFAST_DATA_DIR": str(directory.path),
             "PYTHONUNBUFFERED": "1",
         }
+        threads = read_settings(environment).platform.worker_threads
         self._supervisor: Supervisor = Supervisor(
-            [[programs.web(host=host, port=port)], [*_workers(workers), programs.clock()]],
+            [[programs.web(host=host, port=port)], [*_workers(workers, threads), programs.clock()]],
             environment=environment,
             log=output.log,
         )
@@ -62,8 +68,7 @@ class Installation:
             CannotReach: something is missing, unreachable, or does not come up.
         """
         await self._embedded.start()
-        for name in await migrate(self.endpoints.database_owner_url):
-            self._output.note(f"migrated {name}")
+        await prepare_database(self.endpoints)
         self._supervisor.start()
         await self._until_ready()
         self._supervisor.came_up()
@@ -130,7 +135,7 @@ class Installation:
         async with httpx.AsyncClient(base_url=self.url, timeout=READY_ANSWER_S, trust_env=False) as client:
             while True:
                 with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get("/health/ready")).status_code == httpx.codes.OK:
+                    if (await client.get("/health/ready")).status_code == HTTPStatus.OK:
                         return
                 await asyncio.sleep(READY_POLL_S)
 
@@ -153,10 +158,9 @@ def free_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _workers(count: int) -> list[programs.Program]:
-    if count == 1:
-        return [programs.worker()]
-    return [programs.worker(name=f"worker.{number}") for number in range(1, count + 1)]
+def _workers(count: int, threads: int) -> list[programs.Program]:
+    names = ["worker"] if count == 1 else [f"worker.{number}" for number in range(1, count + 1)]
+    return [programs.worker(threads=threads, name=name) for name in names]
 
 
 def _in_url(host: str) -> str:

@@ -41,14 +41,14 @@ async def redis_version(url: str) -> tuple[int, int]:
         CannotReach: it does not answer, does not let us in, or is too old.
     """
     try:
-        client = redis.asyncio.Redis.from_url(
+        client = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
             url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
         async with client:
-            about = await client.info("server")
+            about = await client.info("server")  # pyright: ignore[reportUnknownMemberType] - its options are not typed
     except (redis.exceptions.RedisError, OSError, ValueError) as error:
         raise CannotReach(f"cannot reach Redis ({_first_line(error)}): check REDIS_URL") from None
     major, minor = (int(part) for part in str(about["redis_version"]).split(".")[:2])

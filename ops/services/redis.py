@@ -176,10 +176,12 @@ class EmbeddedRedis:
     async def _answers(self, process: ServiceProcess) -> bool:
         """Wait for an answer to PING; a server that is still loading its data says so and does not count."""
         deadline = time.monotonic() + READY_TIMEOUT_S
-        client = redis.asyncio.Redis.from_url(self.url, socket_timeout=PING_TIMEOUT_S, retry=Retry(NoBackoff(), 0))
+        client = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
+            self.url, socket_timeout=PING_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        )
         async with contextlib.aclosing(client):
             while process.running and time.monotonic() < deadline:
                 with contextlib.suppress(redis.exceptions.RedisError, OSError):
-                    return bool(await client.ping())
+                    return bool(await client.ping())  # pyright: ignore[reportUnknownMemberType] - its options are not typed
                 await asyncio.sleep(POLL_S)
         return False

@@ -1,0 +1,5 @@
+-- Find the account of an owner.
+-- Returns: its id, or no row.
+SELECT account_owners.account_id
+FROM account_owners
+WHERE account_owners.owner = %(owner)s
