@@ -100,7 +100,7 @@ class ProviderRegistry:
         return self._made[name]
 
     def prepare(self) -> None:
-        """Make every provider that can be used. For the start of a process: importing an SDK blocks for up to a second."""
+        """Make every usable provider, at the start of a process: importing an SDK blocks for up to a second."""
         for status in self.statuses():
             if status.configured:
                 self.get(status.name)
