@@ -49,8 +49,9 @@ class Application:
         """Serve one connection."""
         await self._edge(scope, receive, send)
 
-    def drain(self) -> None:
-        """Ask the readers of all streams to come back later, because this process is about to stop."""
+    async def drain(self) -> None:
+        """Ask the readers of all streams to reconnect, because this process is about to stop."""
+        await self.routed.services.drain()
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncGenerator[None, Any]:

@@ -28,10 +28,14 @@ class FreezeReader:
         Raises:
             FreezeNotFound: there is none.
         """
-        freeze = await self._freezes.get(freeze_id)
+        freeze = await self.find(freeze_id)
         if freeze is None:
             raise FreezeNotFound(freeze_id)
         return freeze
+
+    async def find(self, freeze_id: UUID) -> FreezeView | None:
+        """Return the freeze, or None where `get` raises."""
+        return await self._freezes.get(freeze_id)
 
     async def _fetch(self, freeze_ids: set[UUID]) -> Mapping[UUID, FreezeView]:
         rows = await self._lookups.fetch(sql.READ_FREEZES_BY_ID, {"ids": UuidArray.of(list(freeze_ids))})

@@ -1,32 +1,46 @@
-"""Serving the API with uvicorn, so that a stop is noticed by those who read streams."""
+"""Serving the API with uvicorn, so that those who read streams notice a stop, and one who stopped reading can be cut off."""
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import Application, create_app
+from api.event_stream import ABORT_EXTENSION
 
 GRACEFUL_TIMEOUT_S: Final = 3
-HEADER_TIMEOUT_S: Final = 75
+KEEP_ALIVE_S: Final = 75
 """How long an idle connection is kept; longer than the usual 60 s of a load balancer, so that the balancer closes first."""
+
+
+class Protocol(HttpToolsProtocol):
+    """Uvicorn's protocol, with a way for the application to abort a connection.
+
+    Closing one waits until the peer has taken what was written, which a peer that stopped reading never does.
+    """
+
+    def on_message_begin(self) -> None:
+        """Begin a request as uvicorn does, and hand in the extension."""
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT_EXTENSION: {"call": self.transport.abort}}
 
 
 class Server(uvicorn.Server):
     """Uvicorn waits for open connections before it ends the application's lifespan, so open streams would hold it up.
 
-    This one first tells the application to drain: each stream sends `reconnect` and ends, and then nothing is open.
+    This one first has the application drain: each stream sends `reconnect` and ends, and then nothing is open.
     """
 
-    def __init__(self, config: uvicorn.Config, *, drain: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._drain = drain
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop as uvicorn does."""
-        self._drain()
+        await self._drain()
         await super().shutdown(sockets)
 
 
@@ -41,8 +55,9 @@ def serve(*, host: str, port: int, app: Application | None = None, fd: int | Non
         host=host,
         port=port,
         fd=fd,
+        http=Protocol,
         timeout_graceful_shutdown=GRACEFUL_TIMEOUT_S,
-        timeout_keep_alive=HEADER_TIMEOUT_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -1,19 +1,30 @@
 """What one API process opens when it starts and closes when it stops."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct
 
 from api.auth import Authenticator
 from api.freeze_reads import FreezeReader
 from api.lookups import LookupConnection
+from api.ownership import GenerationOwners
 from api.settings import ApiSettings
 from ledger.database import Database
+from ledger.reads import read_heads
 from ledger.writer import LedgerWriter
+from workers.context import GenerationContext, open_context
+from workers.generations import terminal_of
+from workers.streams.announcements import BalanceAnnouncer
+from workers.streams.balances import Balance, BalanceHub
+from workers.streams.hub import StreamHub
 
 POOL_SIZE: Final = 8
+DRAIN_TIMEOUT_S: Final = 1.0
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -24,29 +35,59 @@ class Services(Struct, frozen=True, kw_only=True):
     requests_database: Database
     """For requests that run once: they hold a connection while they work with the others."""
     writer: LedgerWriter
-    lookups: LookupConnection
+    generations: GenerationContext
+    stream_hub: StreamHub
+    balance_hub: BalanceHub
     authenticator: Authenticator
     freezes: FreezeReader
+    generation_owners: GenerationOwners
+
+    async def drain(self) -> None:
+        """Ask the readers of all streams to reconnect elsewhere, and wait a moment for them to be told."""
+        await asyncio.gather(self.stream_hub.drain(DRAIN_TIMEOUT_S), self.balance_hub.drain(DRAIN_TIMEOUT_S))
 
 
 @contextlib.asynccontextmanager
 async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
     """Open everything, and close it in the opposite order."""
+    platform = settings.platform
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database(settings.platform.database_url, name="holdfast web", max_size=POOL_SIZE)
+            Database(platform.database_url, name="holdfast web", max_size=POOL_SIZE)
         )
         requests_database = await stack.enter_async_context(
-            Database(settings.platform.database_url, name="holdfast web requests", max_size=POOL_SIZE)
+            Database(platform.database_url, name="holdfast web requests", max_size=POOL_SIZE)
         )
-        lookups = await stack.enter_async_context(LookupConnection(settings.platform.database_url))
-        writer = await stack.enter_async_context(LedgerWriter(settings.platform.database_url))
+        lookups = await stack.enter_async_context(LookupConnection(platform.database_url))
+        announcer = await stack.enter_async_context(BalanceAnnouncer(platform.redis_url))
+        writer = await stack.enter_async_context(LedgerWriter(platform.database_url, on_commit=announcer.note))
+        generations = await stack.enter_async_context(open_context(platform, database=database, writer=writer))
+        stream_hub = await stack.enter_async_context(
+            StreamHub(platform.redis_url, partial(terminal_of, database), max_age_s=settings.stream_max_age_s)
+        )
+        balance_hub = await stack.enter_async_context(
+            BalanceHub(platform.redis_url, partial(_balances_of, database), max_age_s=settings.stream_max_age_s)
+        )
         yield Services(
             settings=settings,
             database=database,
             requests_database=requests_database,
             writer=writer,
-            lookups=lookups,
+            generations=generations,
+            stream_hub=stream_hub,
+            balance_hub=balance_hub,
             authenticator=Authenticator(settings, lookups),
             freezes=FreezeReader(lookups),
+            generation_owners=GenerationOwners(lookups),
         )
+
+
+async def _balances_of(database: Database, account_ids: Sequence[UUID]) -> Mapping[UUID, Balance]:
+    async with database.connection() as connection:
+        heads = await read_heads(connection, list(account_ids))
+    return {
+        account_id: Balance(
+            version=head.version, available_microcredits=head.available, frozen_microcredits=head.frozen
+        )
+        for account_id, head in heads.items()
+    }

@@ -1,0 +1,215 @@
+"""Generations: starting, reading, cancelling and retrying them."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import get, post
+from litestar.params import JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api.answers import Answer
+from api.cursors import LIMIT_DEFAULT, Page, PageCursor, PageLimit
+from api.fields import credits_of, us_moment
+from api.idempotency import once
+from api.ownership import acting_account, visible_account
+from api.principal import EVERYONE, RUNNERS, Principal, Role
+from api.requests import ApiRequest
+from ledger.rows import from_us
+from workers.admission import Admitted, admit, retry_generation
+from workers.cancels import cancel_generation
+from workers.generations import Generation, get_generation, list_generations, usage_numbers
+from workers.requests import GenerationRequest
+from workers.streams.terminal import Failure
+
+OfAccount = Annotated[UUID | None, QueryParameter(name="account_id")]
+
+
+class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to generate. `input` has either `prompt` or `messages`; what else it has are the model's options."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=100)]
+    input: dict[str, object]
+    mode: Annotated[str, Meta(pattern="^text$")] = "text"
+    max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
+    stream: bool = True
+    """Every generation can be streamed, whatever is said here; taken so that requests for other services fit."""
+    account_id: UUID | None = None
+    """On whose behalf; only users may leave it out."""
+
+    def request(self) -> GenerationRequest:
+        """The request as admission takes it."""
+        return GenerationRequest(model=self.model, input=self.input, max_output_tokens=self.max_output_tokens)
+
+
+class AdmittedAnswer(Struct, frozen=True, kw_only=True):
+    """A generation that was taken on."""
+
+    id: UUID
+    status: str
+    account_id: UUID
+    model: str
+    frozen: str
+    retry_of: UUID | None
+    events_url: str
+    cancel_url: str
+    created_at: datetime
+
+
+class Timings(Struct, frozen=True, kw_only=True):
+    """When what happened; null for what has not."""
+
+    created_at: datetime
+    started_at: datetime | None
+    first_token_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+
+
+class GenerationAnswer(Struct, frozen=True, kw_only=True):
+    """A generation as it is now. `output`, `usage` and `cost` are null until it has ended, `output` also in lists."""
+
+    id: UUID
+    account_id: UUID
+    status: str
+    model: str
+    mode: str
+    partial: bool
+    output: str | None
+    usage: dict[str, int] | None
+    usage_estimated: bool
+    cost: str | None
+    shortfall: str | None
+    frozen: str
+    price_version: int
+    max_output_tokens: int
+    finish_reason: str | None
+    error: Failure | None
+    provider_message: str | None
+    """The provider's own words; for administrators and finance only."""
+    attempts: int
+    retry_of: UUID | None
+    events_url: str
+    cancel_url: str
+    created_at: datetime
+    timings: Timings
+
+
+@post("/v1/generations", status_code=202, opt={"roles": RUNNERS, "spends": True, "admits": True})
+async def create(data: JSONBody[GenerationBody], request: ApiRequest) -> Answer[AdmittedAnswer]:
+    """Take on a generation: the most it can cost is frozen, and a worker starts it."""
+    admitted = await admit(
+        request.services.generations,
+        acting_account(request.principal, data.account_id),
+        data.request(),
+        idempotency_key=request.idempotency_key,
+        request_id=request.request_id,
+    )
+    return admitted_answer(admitted)
+
+
+@get("/v1/generations/{generation_id:uuid}", opt={"roles": EVERYONE})
+async def read(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
+    """Return a generation as it is now."""
+    scope = visible_account(request.principal, None)
+    found = await get_generation(request.services.database, generation_id, account_id=scope)
+    return Answer(generation_answer(found, request.principal))
+
+
+@get("/v1/generations", opt={"roles": EVERYONE})
+async def list_all(
+    request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None, of_account: OfAccount = None
+) -> Answer[Page[GenerationAnswer]]:
+    """List generations, newest first: a user's own, or those of one account or of all."""
+    scope = visible_account(request.principal, of_account)
+    page = await list_generations(request.services.database, account_id=scope, limit=limit, cursor=cursor)
+    answers = [generation_answer(found, request.principal) for found in page.items]
+    return Answer(Page(answers, page.next_cursor))
+
+
+@post("/v1/generations/{generation_id:uuid}/cancel", status_code=202, opt={"roles": RUNNERS})
+async def cancel(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
+    """Ask for a generation to be stopped: 202; one that has ended stays as it is: 200."""
+    return await once(request, lambda _: ask_to_cancel(generation_id, request))
+
+
+@post("/v1/generations/{generation_id:uuid}/retry", status_code=202, opt={"roles": RUNNERS, "spends": True})
+async def retry(generation_id: UUID, request: ApiRequest) -> Answer[AdmittedAnswer]:
+    """Ask again for what failed or was cancelled: a new generation, at today's price, linked by `retry_of`."""
+    admitted = await retry_generation(
+        request.services.generations,
+        generation_id,
+        account_id=visible_account(request.principal, None),
+        idempotency_key=request.idempotency_key,
+        request_id=request.request_id,
+    )
+    return admitted_answer(admitted)
+
+
+async def ask_to_cancel(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
+    """Cancel, and say whether there was still something to cancel."""
+    scope = visible_account(request.principal, None)
+    before = await get_generation(request.services.database, generation_id, account_id=scope)
+    found = await cancel_generation(request.services.generations, generation_id, account_id=scope)
+    return Answer(generation_answer(found, request.principal), status=200 if before.status.is_terminal else 202)
+
+
+def admitted_answer(admitted: Admitted) -> Answer[AdmittedAnswer]:
+    """Answer an admission, and a repeated one with the same bytes, however far the generation has come since."""
+    found = admitted.generation
+    answer = AdmittedAnswer(
+        id=found.id,
+        status="queued",
+        account_id=found.account_id,
+        model=found.model,
+        frozen=credits_of(found.frozen_microcredits),
+        retry_of=found.retry_of,
+        events_url=_events_url(found.id),
+        cancel_url=_cancel_url(found.id),
+        created_at=from_us(found.created_at_us),
+    )
+    return Answer(answer, status=202, replayed=admitted.replayed)
+
+
+def generation_answer(found: Generation, principal: Principal) -> GenerationAnswer:
+    """Show a generation to this caller."""
+    sees_provider = principal.role in {Role.admin, Role.finance}
+    return GenerationAnswer(
+        id=found.id,
+        account_id=found.account_id,
+        status=found.status.name,
+        model=found.model,
+        mode=found.mode,
+        partial=found.partial,
+        output=found.output,
+        usage=None if found.usage is None else usage_numbers(found.usage),
+        usage_estimated=found.usage_estimated,
+        cost=None if found.cost_microcredits is None else credits_of(found.cost_microcredits),
+        shortfall=None if found.shortfall_microcredits is None else credits_of(found.shortfall_microcredits),
+        frozen=credits_of(found.frozen_microcredits),
+        price_version=found.price_version,
+        max_output_tokens=found.max_output_tokens,
+        finish_reason=found.finish_reason,
+        error=found.error,
+        provider_message=found.provider_message if sees_provider else None,
+        attempts=found.attempts,
+        retry_of=found.retry_of,
+        events_url=_events_url(found.id),
+        cancel_url=_cancel_url(found.id),
+        created_at=from_us(found.created_at_us),
+        timings=Timings(
+            created_at=from_us(found.created_at_us),
+            started_at=us_moment(found.started_at_us),
+            first_token_at=us_moment(found.first_token_at_us),
+            finished_at=us_moment(found.finished_at_us),
+            cancel_requested_at=us_moment(found.cancel_requested_at_us),
+        ),
+    )
+
+
+def _events_url(generation_id: UUID) -> str:
+    return f"/v1/generations/{generation_id}/events"
+
+
+def _cancel_url(generation_id: UUID) -> str:
+    return f"/v1/generations/{generation_id}/cancel"
