@@ -5,7 +5,7 @@ from typing import Final
 
 YOUNG_OBJECTS: Final = 50_000
 """Allocations between collections of the youngest generation. CPython's default of 700 costs a ledger writer an eighth
-of its time: each batch makes thousands of objects, which are freed by reference count once their callers are answered."""
+of its time: each batch makes thousands of objects, freed by reference count once their callers are answered."""
 
 
 def collect_rarely() -> None:

@@ -1,0 +1,36 @@
+"""`python -m bench [SUITE ...]`: measure, print a table, write JSON; exit 1 if a bar is missed."""
+
+import gc
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import click
+import uvloop
+
+from bench import generations, http, ledger
+from bench.figures import Figure, publish
+from ledger.garbage import collect_rarely
+
+SUITES: Final[dict[str, Callable[[], Awaitable[list[Figure]]]]] = {
+    "ledger": ledger.run,
+    "http": http.run,
+    "generations": generations.run,
+}
+
+
+@click.command()
+@click.argument("suites", nargs=-1, type=click.Choice(sorted(SUITES)))
+def main(suites: tuple[str, ...]) -> None:
+    """Measure SUITES, or all."""
+    collect_rarely()
+    figures: list[Figure] = []
+    for name in suites or SUITES:
+        click.echo(f"measuring {name} ...", err=True)
+        figures += uvloop.run(SUITES[name]())
+        gc.collect()
+    click.echo(f"written to {publish(figures)}", err=True)
+    sys.exit(1 if any(figure.reached is False for figure in figures) else 0)
+
+
+main()
