@@ -228,6 +228,7 @@ def decide_reverse_top_up(account: Account, command: commands.ReverseTopUp, now_
         LotNotFound: the account has no such lot, or it was not bought.
         InvalidAmount: not from 1 to `MAX_AMOUNT_MICROCREDITS`.
         AmountExceedsLot: all reversals of this top-up together would take more than it brought in.
+        BalanceLimitExceeded: the account would owe more than its totals can hold.
     """
     amount = _positive(command.amount_microcredits)
     lot = account.lots.get(command.lot_number)
@@ -240,6 +241,8 @@ def decide_reverse_top_up(account: Account, command: commands.ReverseTopUp, now_
     already_expired = min(lot.expired, amount - from_lot)
     others = (other for other in account.lots.values() if other is not lot)
     from_others, debt = draw(others, amount - from_lot - already_expired, now_us)
+    if account.available - (amount - already_expired) < -MAX_TOTAL_MICROCREDITS:
+        raise errors.BalanceLimitExceeded
     body = events.TopUpReversed(
         actor=command.actor,
         lot_number=lot.number,
