@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from api.server import serve
 from ops import programs
 from ops.account_commands import accounts
 from ops.command import data_dir_option, json_option, run
@@ -73,6 +72,9 @@ def release(data_dir: Path, as_json: bool) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, envvar="PORT")
 def web(host: str, port: int) -> None:
     """Run the API alone, on the servers the environment names."""
+    # Here, so that no other command waits for the whole API to load.
+    from api.server import serve  # noqa: PLC0415
+
     try:
         serve(host=host, port=port)
     except SettingsError as error:
