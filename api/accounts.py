@@ -22,7 +22,7 @@ from ledger.reads import AccountView, Balance, read_account, read_balance, read_
 
 
 class AccountRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account to open, one per owner. The owner is the caller's own id for its customer, not a name or an address."""
+    """An account to open, one per owner: the caller's own id for its customer, not a name or an address."""
 
     owner: Name
     name: Name | None = None
@@ -65,7 +65,7 @@ Sequence = Annotated[int | None, QueryParameter(name="seq", ge=1, le=2**63 - 1)]
 PointInTime = Annotated[str | None, QueryParameter(name="at", max_length=40, schema_extra={"format": "date-time"})]
 
 
-@post("/v1/accounts", opt={"roles": MOVERS})
+@post("/v1/accounts", opt={"roles": MOVERS, "also": (200,), "problems": (409,)})
 async def create(data: JSONBody[AccountRequest], request: ApiRequest) -> Answer[AccountAnswer]:
     """Open the owner's account: 201. An owner who has one gets it: 200."""
     return await once(request, lambda _: open_for_owner(data, request))

@@ -36,6 +36,18 @@ class RawAnswer:
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
+class NoContent:
+    """The answer 204, which has no body and so says nothing about one."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the status."""
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+NO_CONTENT: Final = NoContent()
+
+
 class Answer(Response[Content], Generic[Content]):
     """What a handler returns: the content, its status, and whether it repeats an earlier answer."""
 

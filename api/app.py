@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.middleware import DefineMiddleware
 from litestar.types import Receive, Scope, Send
 
 from api import problems
@@ -34,11 +35,11 @@ class Application:
         self.routed = RoutedApp(
             route_handlers=ROUTES,
             request_class=ApiRequest,
-            middleware=[AuthenticationMiddleware],
+            middleware=[DefineMiddleware(AuthenticationMiddleware, lambda: self.routed.services.authenticator)],
             exception_handlers={Exception: problems.handle},
             lifespan=[self._lifespan],
             request_max_body_size=MAX_BODY_BYTES,
-            openapi_config=None,
+            openapi_config=None,  # `api.openapi` builds the document
             logging_config=None,
             state=State(),
         )

@@ -1,6 +1,7 @@
 """From an `Authorization` header to a principal, and from a role to yes or no."""
 
 import hmac
+from collections.abc import Callable
 from typing import Final
 
 from litestar import Litestar
@@ -58,18 +59,20 @@ class Authenticator:
 class AuthenticationMiddleware:
     """Lets in callers whose role the route admits: 401 for the unknown, 403 for the others.
 
-    A route says whom it admits in `opt["roles"]`; `check_routes` refuses to start with one that says nothing. Litestar's
-    guards would do the same, but copy the route's handler for every request.
+    A route says whom it admits in `opt["roles"]`; `check_routes` refuses to start with one that says nothing.
+    Litestar's guards would do the same, but copy the route's handler for every request.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Callable[[], Authenticator]) -> None:
         self._app = app
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, check the role, and go on."""
         roles: frozenset[Role] | None = scope["route_handler"].opt.get("roles")
         if roles is not None:
-            principal = await _authenticate(scope)
+            header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+            principal = await self._authenticator().authenticate(header.decode("latin-1"))
             if principal.role not in roles:
                 raise Forbidden(principal.role)
             scope["user"] = principal
@@ -86,9 +89,3 @@ def check_routes(app: Litestar) -> None:
         for handler in getattr(route, "route_handlers", ()):
             is_automatic = handler.http_methods == {"OPTIONS"}
             assert is_automatic or "roles" in handler.opt, f"{handler} does not say which roles it admits"
-
-
-async def _authenticate(scope: Scope) -> Principal:
-    header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    authenticator: Authenticator = scope["litestar_app"].services.authenticator  # pyright: ignore[reportAttributeAccessIssue]
-    return await authenticator.authenticate(header.decode("latin-1"))

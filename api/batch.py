@@ -111,7 +111,7 @@ class BatchAnswer(Struct, frozen=True):
 @post(
     "/v1/ledger/batch",
     status_code=200,
-    opt={"roles": MOVERS, "moves_credits": True},
+    opt={"roles": MOVERS, "moves_credits": True, "own_keys": True},
     request_max_body_size=MAX_BODY_BYTES,
 )
 async def run_batch(data: JSONBody[BatchRequest], request: ApiRequest) -> Answer[BatchAnswer]:

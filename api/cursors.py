@@ -1,4 +1,4 @@
-"""Pages of a list: `limit`, `cursor` and `next_cursor`. Cursors are opaque to callers and carry where the next page begins."""
+"""Pages of a list: `limit`, `cursor` and `next_cursor`. Cursors are opaque to callers."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its line in the log, its place in the metrics, and an answer whatever happens."""
+"""What surrounds every request: its id, its line in the log, its place in the metrics, and an answer in any case."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The types of fields that many requests and answers share, with the constraints that make bad input impossible inside."""
+"""Field types that many requests and answers share, with the constraints that keep bad input out."""
 
 import re
 from datetime import UTC, datetime
@@ -12,6 +12,9 @@ from ledger.rows import from_us, to_us
 
 NO_NUL: Final = r"^[^\x00]*$"
 """Postgres cannot store NUL in text."""
+
+END: Final = r"$(?!\n)"
+"""The end of a text in a pattern. Python's `$` alone would let a line feed follow."""
 
 _ZERO: Final = re.compile(r"0{1,13}(\.0{1,6})?", re.ASCII)
 
@@ -38,17 +41,17 @@ Moment: TypeAlias = Annotated[datetime, Meta(tz=True, description="RFC 3339 with
 
 
 def moment_us(moment: datetime | None) -> int | None:
-    """Microseconds since the epoch of a time that may be missing."""
+    """Turn a time that may be missing into microseconds since the epoch."""
     return None if moment is None else to_us(moment)
 
 
 def us_moment(time_us: int | None) -> datetime | None:
-    """The time of microseconds since the epoch that may be missing."""
+    """Turn microseconds since the epoch, which may be missing, into a time."""
     return None if time_us is None else from_us(time_us)
 
 
 def credits_of(amount_microcredits: int) -> str:
-    """Credits as the API writes them."""
+    """Write credits as the API does."""
     return format_credits(amount_microcredits)
 
 

@@ -32,7 +32,7 @@ class FreezeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reference: Reference = ""
 
     def command(self, account_id: UUID, command_key: str, principal: Principal) -> Freeze:
-        """The ledger's command for it."""
+        """Return the ledger's command for it."""
         return Freeze(
             account_id=account_id,
             command_key=command_key,
@@ -49,7 +49,7 @@ class ConfirmRequest(Struct, frozen=True, forbid_unknown_fields=True):
     amount: Credits | None = None
 
     def command(self, freeze: FreezeView, command_key: str, principal: Principal) -> Confirm:
-        """The ledger's command for it."""
+        """Return the ledger's command for it."""
         return Confirm(
             account_id=freeze.account_id,
             command_key=command_key,
@@ -65,7 +65,7 @@ class RollbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=500, pattern=NO_NUL)] = ""
 
     def command(self, freeze: FreezeView, command_key: str, principal: Principal) -> Rollback:
-        """The ledger's command for it."""
+        """Return the ledger's command for it."""
         return Rollback(
             account_id=freeze.account_id,
             command_key=command_key,
@@ -73,6 +73,10 @@ class RollbackRequest(Struct, frozen=True, forbid_unknown_fields=True):
             freeze_id=freeze.id,
             reason=self.reason,
         )
+
+
+TAKE_ALL: Final = ConfirmRequest()
+NO_REASON: Final = RollbackRequest()
 
 
 class FreezeAnswer(Struct, frozen=True, kw_only=True):
@@ -129,7 +133,7 @@ def rolled_back_view(freeze: FreezeView, outcome: Outcome) -> FreezeAnswer:
     return _resolved_view(freeze, outcome, FreezeState.rolled_back, 0)
 
 
-@post("/v1/accounts/{account_id:uuid}/freezes", opt={"roles": MOVERS, "moves_credits": True, "spends": True})
+@post("/v1/accounts/{account_id:uuid}/freezes", opt={"roles": MOVERS, "moves_credits": True, "problems": (402, 409)})
 async def freeze(account_id: UUID, data: JSONBody[FreezeRequest], request: ApiRequest) -> Answer[FreezeAnswer]:
     """Set credits aside for one piece of work, for `ttl_s` seconds at most."""
     outcome = await request.services.writer.submit(data.command(account_id, request.command_key, request.principal))
@@ -142,9 +146,13 @@ async def read_freeze(freeze_id: UUID, request: ApiRequest) -> Answer[FreezeAnsw
     return Answer(stored_view(await request.services.freezes.get(freeze_id)))
 
 
-@post("/v1/freezes/{freeze_id:uuid}/confirm", status_code=200, opt={"roles": MOVERS, "moves_credits": True})
+@post(
+    "/v1/freezes/{freeze_id:uuid}/confirm",
+    status_code=200,
+    opt={"roles": MOVERS, "moves_credits": True, "problems": (409,)},
+)
 async def confirm(
-    freeze_id: UUID, request: ApiRequest, data: JSONBody[ConfirmRequest] = ConfirmRequest()
+    freeze_id: UUID, request: ApiRequest, data: JSONBody[ConfirmRequest] = TAKE_ALL
 ) -> Answer[FreezeAnswer]:
     """Take all or part of a freeze; the rest is released."""
     command_key = request.command_key
@@ -153,9 +161,13 @@ async def confirm(
     return Answer(confirmed_view(stored, outcome), replayed=outcome.replayed)
 
 
-@post("/v1/freezes/{freeze_id:uuid}/rollback", status_code=200, opt={"roles": MOVERS, "moves_credits": True})
+@post(
+    "/v1/freezes/{freeze_id:uuid}/rollback",
+    status_code=200,
+    opt={"roles": MOVERS, "moves_credits": True, "problems": (409,)},
+)
 async def rollback(
-    freeze_id: UUID, request: ApiRequest, data: JSONBody[RollbackRequest] = RollbackRequest()
+    freeze_id: UUID, request: ApiRequest, data: JSONBody[RollbackRequest] = NO_REASON
 ) -> Answer[FreezeAnswer]:
     """Release the whole freeze."""
     command_key = request.command_key

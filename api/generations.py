@@ -1,7 +1,7 @@
 """Generations: starting, reading, cancelling and retrying them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from litestar import get, post
@@ -30,7 +30,7 @@ class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     model: Annotated[str, Meta(min_length=1, max_length=100)]
     input: dict[str, object]
-    mode: Annotated[str, Meta(pattern="^text$")] = "text"
+    mode: Literal["text"] = "text"
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     stream: bool = True
     """Every generation can be streamed, whatever is said here; taken so that requests for other services fit."""
@@ -38,7 +38,7 @@ class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """On whose behalf; only users may leave it out."""
 
     def request(self) -> GenerationRequest:
-        """The request as admission takes it."""
+        """Return the request as admission takes it."""
         return GenerationRequest(model=self.model, input=self.input, max_output_tokens=self.max_output_tokens)
 
 
@@ -95,7 +95,7 @@ class GenerationAnswer(Struct, frozen=True, kw_only=True):
     timings: Timings
 
 
-@post("/v1/generations", status_code=202, opt={"roles": RUNNERS, "spends": True, "admits": True})
+@post("/v1/generations", status_code=202, opt={"roles": RUNNERS, "problems": (402, 404)})
 async def create(data: JSONBody[GenerationBody], request: ApiRequest) -> Answer[AdmittedAnswer]:
     """Take on a generation: the most it can cost is frozen, and a worker starts it."""
     admitted = await admit(
@@ -116,7 +116,7 @@ async def read(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAns
     return Answer(generation_answer(found, request.principal))
 
 
-@get("/v1/generations", opt={"roles": EVERYONE})
+@get("/v1/generations", opt={"roles": EVERYONE, "problems": (404,)})
 async def list_all(
     request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None, of_account: OfAccount = None
 ) -> Answer[Page[GenerationAnswer]]:
@@ -127,13 +127,17 @@ async def list_all(
     return Answer(Page(answers, page.next_cursor))
 
 
-@post("/v1/generations/{generation_id:uuid}/cancel", status_code=202, opt={"roles": RUNNERS})
+@post(
+    "/v1/generations/{generation_id:uuid}/cancel",
+    status_code=202,
+    opt={"roles": RUNNERS, "also": (200,), "problems": (409,)},
+)
 async def cancel(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
     """Ask for a generation to be stopped: 202; one that has ended stays as it is: 200."""
     return await once(request, lambda _: ask_to_cancel(generation_id, request))
 
 
-@post("/v1/generations/{generation_id:uuid}/retry", status_code=202, opt={"roles": RUNNERS, "spends": True})
+@post("/v1/generations/{generation_id:uuid}/retry", status_code=202, opt={"roles": RUNNERS, "problems": (402, 409)})
 async def retry(generation_id: UUID, request: ApiRequest) -> Answer[AdmittedAnswer]:
     """Ask again for what failed or was cancelled: a new generation, at today's price, linked by `retry_of`."""
     admitted = await retry_generation(

@@ -54,14 +54,14 @@ async def live() -> Answer[Liveness]:
     return Answer(Liveness("live"))
 
 
-@get("/health/ready", opt={"roles": None, "unready": True})
+@get("/health/ready", opt={"roles": None, "also": (503,)})
 async def ready(request: ApiRequest) -> Answer[Readiness]:
     """Say whether Postgres, Redis, the sealer and the queue are in order: 200, or 503 and what is not."""
     readiness = await check(request.services)
     return Answer(readiness, status=200 if readiness.ready else 503)
 
 
-@get("/metrics", opt={"roles": None, "text": True})
+@get("/metrics", opt={"roles": None, "media_type": "text/plain"})
 async def show_metrics() -> ASGIApp:
     """Show the metrics of this process in the text format of Prometheus."""
     return RawAnswer(metrics.render(), status=200, content_type=metrics.CONTENT_TYPE)

@@ -1,8 +1,8 @@
 """Requests that take effect once under one `Idempotency-Key`, where the ledger does not see to that itself.
 
 The claim on the key, the work and the recorded answer are one transaction: if the process dies in between, nothing has
-happened and the key is free. A repeated request waits for the original for a bounded time. Work that writes through other
-connections must be harmless to repeat, since it may have happened although the claim was lost.
+happened and the key is free. A repeated request waits for the original for a bounded time. Work that writes through
+other connections must be harmless to repeat, since it may have happened although the claim was lost.
 
 An answer that holds a secret is recorded encrypted with a key derived from the caller's credential, which is stored
 nowhere. So a copy of the database gives no secrets away, and only the credential that got the answer can get it again.
@@ -11,7 +11,7 @@ nowhere. So a copy of the database gives no secrets away, and only the credentia
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -65,7 +65,7 @@ async def once(request: ApiRequest, work: Work[Content], *, is_secret: bool = Fa
         return answer
 
 
-async def _claim(connection: AsyncConnection[Any], claim: dict[str, object]) -> bool:
+async def _claim(connection: AsyncConnection[Any], claim: Mapping[str, object]) -> bool:
     await connection.execute(sql.LIMIT_CLAIM_WAIT)
     try:
         return await (await connection.execute(sql.CLAIM_REQUEST, claim)).fetchone() is not None

@@ -66,7 +66,7 @@ async def issue_key(connection: AsyncConnection[Any], data: KeyRequest, request:
     return Answer(shown, status=201)
 
 
-@post("/v1/keys", opt={"roles": ADMINS})
+@post("/v1/keys", opt={"roles": ADMINS, "problems": (404, 409)})
 async def create(data: JSONBody[KeyRequest], request: ApiRequest) -> Answer[NewKey]:
     """Make an API key; the answer is the only time that it is shown."""
     return await once(request, lambda connection: issue_key(connection, data, request), is_secret=True)

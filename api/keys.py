@@ -1,7 +1,7 @@
 """API keys: `hf_<id>_<secret>`, where the id finds the row and the secret, 256 random bits, proves the holder.
 
-Stored is the SHA-256 of the secret. A slow password hash protects secrets that people choose; this one cannot be guessed
-from its digest, and a slow hash would be paid by every request.
+Stored is the SHA-256 of the secret. A slow password hash protects secrets that people choose; this one cannot be
+guessed from its digest, and a slow hash would be paid by every request.
 """
 
 import hashlib
@@ -90,7 +90,7 @@ async def list_keys(connection: AsyncConnection[Any], *, before: UUID | None, li
 
 
 async def revoke_key(connection: AsyncConnection[Any], key_id: UUID) -> bool:
-    """Revoke a key, from its holder's next request on; false if there is no such key. Revoking again changes nothing."""
+    """Revoke a key, from its holder's next request on; false if there is none. Revoking again changes nothing."""
     return (await (await connection.execute(sql.REVOKE_KEY, {"id": key_id})).fetchone()) is not None
 
 

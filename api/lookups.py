@@ -1,12 +1,12 @@
 """One connection for the small reads that nearly every request needs.
 
-A pooled connection costs a check, a BEGIN and a COMMIT around each read. These reads are single statements, so they share
-one connection in autocommit mode that is opened again when it is lost.
+A pooled connection costs a check, a BEGIN and a COMMIT around each read. These reads are single statements, so they
+share one connection in autocommit mode that is opened again when it is lost.
 """
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, Self
 
 import psycopg
 from psycopg import AsyncConnection
@@ -25,7 +25,7 @@ class LookupConnection:
         self._lock = asyncio.Lock()
         self._connection: AsyncConnection[Any] | None = None
 
-    async def __aenter__(self) -> "LookupConnection":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

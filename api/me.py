@@ -60,12 +60,12 @@ async def statement(
     request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None
 ) -> Answer[Page[StatementLine]]:
     """List what happened to the caller's account, in order, with the running balance."""
-    return Answer(
-        await statement_page(request.services, own_account(request.principal), limit=limit, cursor=cursor)
-    )
+    return Answer(await statement_page(request.services, own_account(request.principal), limit=limit, cursor=cursor))
 
 
-async def statement_page(services: Services, account_id: UUID, *, limit: int, cursor: str | None) -> Page[StatementLine]:
+async def statement_page(
+    services: Services, account_id: UUID, *, limit: int, cursor: str | None
+) -> Page[StatementLine]:
     """Read a page of a statement.
 
     Raises:

@@ -24,7 +24,7 @@ _facts: Final = Gauge("holdfast_health", "What the readiness check measured last
 
 
 class _Series(NamedTuple):
-    count: Counter
+    requests: Counter
     seconds: Histogram
 
 
@@ -36,7 +36,7 @@ def _series(method: str, route: str, status: int) -> _Series:
 def record_request(method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request."""
     series = _series(method if method in _KNOWN_METHODS else "other", route, status)
-    series.count.inc()
+    series.requests.inc()
     series.seconds.observe(seconds)
 
 

@@ -1,8 +1,7 @@
 """The catalogue: which models callers may use at what price, and what administrators do to it."""
 
 from datetime import datetime
-from typing import Annotated
-from uuid import UUID
+from typing import Annotated, Literal
 
 from litestar import get, post, put
 from litestar.params import JSONBody, PathParameter
@@ -39,7 +38,7 @@ class PriceFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cache_write_per_mtok: Price | None = None
 
     def prices(self) -> Prices:
-        """The prices in millionths of their unit.
+        """Return the prices in millionths of their unit.
 
         Raises:
             InvalidAmount: one of them is not a decimal number, or too large.
@@ -71,11 +70,11 @@ class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     context_tokens: Tokens
     default_output_tokens: Tokens
     max_output_tokens: Tokens
-    mode: Annotated[str, Meta(pattern="^text$")] = "text"
+    mode: Literal["text"] = "text"
     enabled: bool = True
 
     def definition(self, name: str) -> ModelDefinition:
-        """The definition as the catalogue takes it."""
+        """Return the definition as the catalogue takes it."""
         return ModelDefinition(
             name=name,
             provider=self.provider,
@@ -135,7 +134,7 @@ async def list_prices(name: ModelName, request: ApiRequest) -> Answer[Page[Price
     return Answer(Page([price_version_answer(version) for version in history], None))
 
 
-@post("/v1/models/{name:str}/prices", opt={"roles": ADMINS})
+@post("/v1/models/{name:str}/prices", opt={"roles": ADMINS, "problems": (409,)})
 async def set_price(name: ModelName, data: JSONBody[PriceRequest], request: ApiRequest) -> Answer[PriceVersionAnswer]:
     """Add the next price version of a model. What was admitted before keeps the price it was admitted at."""
     return await once(request, lambda _: add_price(name, data, request))

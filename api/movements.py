@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from api.answers import Answer
 from api.event_views import EventView, event_answer
-from api.fields import Credits, Moment, Reason, Reference, SignedCredits, moment_us
+from api.fields import END, Credits, Moment, Reason, Reference, SignedCredits, moment_us
 from api.principal import ADMINS, MOVERS, Principal
 from api.requests import ApiRequest
 from ledger.amounts import parse_credits
@@ -21,8 +21,8 @@ Priority = Annotated[int, Meta(ge=0, le=1_000_000, description="Lots with a lowe
 class Paid(Struct, frozen=True, forbid_unknown_fields=True):
     """What the customer paid, as the payment service says it; kept for the records, never computed with."""
 
-    amount: Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})?$")]
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3,5}$")]
+    amount: Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})?" + END)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3,5}" + END)]
 
 
 class TopUpRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,13 +30,13 @@ class TopUpRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     amount: Credits
     reference: Reference = ""
-    source: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "top_up"
+    source: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}" + END)] = "top_up"
     paid: Paid | None = None
     priority: Priority = DEFAULT_PRIORITY
     expires_at: Moment | None = None
 
     def command(self, account_id: UUID, command_key: str, principal: Principal) -> TopUp:
-        """The ledger's command for it."""
+        """Return the ledger's command for it."""
         return TopUp(
             account_id=account_id,
             command_key=command_key,
@@ -60,7 +60,7 @@ class GrantRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expires_at: Moment | None = None
 
     def command(self, account_id: UUID, command_key: str, principal: Principal) -> Grant:
-        """The ledger's command for it."""
+        """Return the ledger's command for it."""
         return Grant(
             account_id=account_id,
             command_key=command_key,
@@ -80,7 +80,7 @@ class AdjustRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_negative: bool = False
 
     def command(self, account_id: UUID, command_key: str, principal: Principal) -> Adjust:
-        """The ledger's command for it."""
+        """Return the ledger's command for it."""
         return Adjust(
             account_id=account_id,
             command_key=command_key,
@@ -98,7 +98,7 @@ class ChargeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reference: Annotated[Reference, Meta(min_length=1)]
 
     def command(self, account_id: UUID, command_key: str, principal: Principal) -> Charge:
-        """The ledger's command for it."""
+        """Return the ledger's command for it."""
         return Charge(
             account_id=account_id,
             command_key=command_key,
@@ -122,14 +122,14 @@ async def grant(account_id: UUID, data: JSONBody[GrantRequest], request: ApiRequ
     return event_answer(await request.services.writer.submit(command))
 
 
-@post("/v1/accounts/{account_id:uuid}/adjustments", opt={"roles": ADMINS, "moves_credits": True, "spends": True})
+@post("/v1/accounts/{account_id:uuid}/adjustments", opt={"roles": ADMINS, "moves_credits": True, "problems": (402,)})
 async def adjust(account_id: UUID, data: JSONBody[AdjustRequest], request: ApiRequest) -> Answer[EventView]:
     """Correct a balance by a signed amount; only `allow_negative` lets it end below zero."""
     command = data.command(account_id, request.command_key, request.principal)
     return event_answer(await request.services.writer.submit(command))
 
 
-@post("/v1/accounts/{account_id:uuid}/charges", opt={"roles": MOVERS, "moves_credits": True, "spends": True})
+@post("/v1/accounts/{account_id:uuid}/charges", opt={"roles": MOVERS, "moves_credits": True, "problems": (402,)})
 async def charge(account_id: UUID, data: JSONBody[ChargeRequest], request: ApiRequest) -> Answer[EventView]:
     """Debit credits in one step."""
     command = data.command(account_id, request.command_key, request.principal)

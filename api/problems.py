@@ -117,7 +117,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         return STATUS_OF_CODE[self.code]
 
     def document(self, request_id: str) -> dict[str, object]:
-        """The members of the problem document."""
+        """Return the members of the problem document."""
         return {
             "type": f"urn:holdfast:problem:{self.code}",
             "title": HTTPStatus(self.status).phrase,
@@ -129,7 +129,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def answer(self, request_id: str) -> RawAnswer:
-        """The answer to send."""
+        """Return the answer to send."""
         retry = ((b"retry-after", str(RETRY_AFTER_S).encode()),) if self.code in _RETRYABLE else ()
         challenge = ((b"www-authenticate", b'Bearer realm="holdfast"'),) if self.code == "unauthenticated" else ()
         body = msgspec.json.encode(self.document(request_id))
@@ -157,30 +157,44 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse
 
 def problem_of(error: Exception) -> Problem:
     """Find the problem that an exception is; an unknown one is logged and told without detail."""
-    match error:
-        case ApiError() | LedgerError() | GenerationError() | StreamError() if error.code in STATUS_OF_CODE:
-            return Problem(code=error.code, detail=str(error), members=dict(_members(error)))
-        case msgspec.ValidationError():
-            return _invalid_body(str(error))
-        case ValidationException():
-            return _invalid_parameters(error)
-        case HTTPException() if error.status_code in _CODE_OF_HTTP_STATUS:
-            return _http_problem(error)
-        case _ if isinstance(error, _UNREACHABLE):
-            _log.warning("dependency_unavailable", error=f"{type(error).__name__}: {error}".strip())
-            return Problem(
-                code="dependency_unavailable", detail="a service this needs cannot be reached; try again soon"
-            )
-        case psycopg.DataError():
-            _log.warning("unstorable_request", error=type(error).__name__)
-            return Problem(code="invalid_request", detail="a value of the request cannot be stored")
-        case _:
-            _log.error("unexpected_error", exc_info=error)
-            return INTERNAL
+    problem = _domain_problem(error) or _request_problem(error) or _dependency_problem(error)
+    if problem is None:
+        _log.error("unexpected_error", exc_info=error)
+        return INTERNAL
+    return problem
+
+
+def _domain_problem(error: Exception) -> Problem | None:
+    if (
+        not isinstance(error, ApiError | LedgerError | GenerationError | StreamError)
+        or error.code not in STATUS_OF_CODE
+    ):
+        return None
+    return Problem(code=error.code, detail=str(error), members=dict(_members(error)))
+
+
+def _request_problem(error: Exception) -> Problem | None:
+    if isinstance(error, msgspec.ValidationError):
+        return _invalid_body(str(error))
+    if isinstance(error, ValidationException):
+        return _invalid_parameters(error)
+    if isinstance(error, HTTPException) and error.status_code in _CODE_OF_HTTP_STATUS:
+        return _http_problem(error)
+    return None
+
+
+def _dependency_problem(error: Exception) -> Problem | None:
+    if isinstance(error, _UNREACHABLE):
+        _log.warning("dependency_unavailable", error=f"{type(error).__name__}: {error}".strip())
+        return Problem(code="dependency_unavailable", detail="a service this needs cannot be reached; try again soon")
+    if isinstance(error, psycopg.DataError):
+        _log.warning("unstorable_request", error=type(error).__name__)
+        return Problem(code="invalid_request", detail="a value of the request cannot be stored")
+    return None
 
 
 def _members(error: Exception) -> Iterator[tuple[str, object]]:
-    """The numbers and ids a program needs, from the attributes of the error."""
+    """Yield the numbers and ids a program needs, from the attributes of the error."""
     for attribute, value in vars(error).items():
         name = _MEMBER_NAMES.get(attribute, attribute)
         if name.endswith("_microcredits"):

@@ -37,7 +37,7 @@ class ApiRequest(Request[Principal, Any, State]):
         return self.scope["state"]["request_id"]  # type: ignore[no-any-return]
 
     def header(self, name: bytes) -> str | None:
-        """The first value of a header, whose name is given in lower case."""
+        """Return the first value of a header, whose name is given in lower case."""
         for key, value in self.scope["headers"]:
             if key == name:
                 return value.decode("latin-1")

@@ -4,7 +4,7 @@ from typing import Final
 
 from litestar.types import ControllerRouterHandler
 
-from api import accounts, batch, freezes, generations, health, key_routes, me, models, movements, streams
+from api import accounts, batch, freezes, generations, health, key_routes, me, models, movements, openapi, streams
 
 ROUTES: Final[list[ControllerRouterHandler]] = [
     accounts.create,
@@ -40,4 +40,5 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     health.live,
     health.ready,
     health.show_metrics,
+    openapi.show_document,
 ]

@@ -1,4 +1,4 @@
-"""Serving the API with uvicorn, so that those who read streams notice a stop, and one who stopped reading can be cut off."""
+"""Serving the API with uvicorn: readers of streams are told of a stop, and one who does not read can be cut off."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from api.event_stream import ABORT_EXTENSION
 
 GRACEFUL_TIMEOUT_S: Final = 3
 KEEP_ALIVE_S: Final = 75
-"""How long an idle connection is kept; longer than the usual 60 s of a load balancer, so that the balancer closes first."""
+"""How long an idle connection is kept: longer than the 60 s of most load balancers, so that they close first."""
 
 
 class Protocol(HttpToolsProtocol):

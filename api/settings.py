@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-
 from typing import Final
 
 from msgspec import Struct

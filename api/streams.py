@@ -7,25 +7,27 @@ from litestar import get
 from litestar.params import QueryParameter
 from litestar.types import ASGIApp
 
-from api.answers import RawAnswer
+from api.answers import NO_CONTENT
 from api.event_stream import EventStream
 from api.ownership import own_account
 from api.principal import EVERYONE, USERS
 from api.requests import ApiRequest
 from workers.streams.cursor import parse_cursor
 
-StreamCursor = Annotated[str | None, QueryParameter(name="cursor", pattern=r"^[0-9]{4}\.[0-9]{12}$")]
+StreamCursor = Annotated[
+    str | None, QueryParameter(name="cursor", max_length=100, schema_extra={"pattern": r"^[0-9]{4}\.[0-9]{12}$"})
+]
 
-_NOTHING_MORE: Final = RawAnswer(b"", status=204)
+EVENTS: Final = "text/event-stream"
 
 
-@get("/v1/generations/{generation_id:uuid}/events", opt={"roles": EVERYONE, "streams": True})
-async def generation_events(generation_id: UUID, request: ApiRequest, cursor: str | None = None) -> ASGIApp:
+@get("/v1/generations/{generation_id:uuid}/events", opt={"roles": EVERYONE, "media_type": EVENTS, "also": (204,)})
+async def generation_events(generation_id: UUID, request: ApiRequest, cursor: StreamCursor = None) -> ASGIApp:
     """Stream a generation's events from the cursor on, or from the beginning; 204 to a reader who has the end."""
     return await follow_generation(generation_id, request, request.header(b"last-event-id") or cursor)
 
 
-@get("/v1/me/balance/events", opt={"roles": USERS, "streams": True})
+@get("/v1/me/balance/events", opt={"roles": USERS, "media_type": EVENTS})
 async def balance_events(request: ApiRequest) -> ASGIApp:
     """Stream the balance of the caller's account: as it is now, then the latest after each change."""
     return EventStream(request.services.balance_hub.subscribe(own_account(request.principal)))
@@ -42,5 +44,5 @@ async def follow_generation(generation_id: UUID, request: ApiRequest, cursor_tex
     cursor = parse_cursor(cursor_text) if cursor_text else None
     await services.generation_owners.check(generation_id, request.principal)
     if await services.stream_hub.is_at_end(str(generation_id), cursor):
-        return _NOTHING_MORE
+        return NO_CONTENT
     return EventStream(services.stream_hub.subscribe(str(generation_id), cursor))

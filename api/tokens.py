@@ -1,4 +1,4 @@
-"""JSON Web Tokens from the operator's own identity service. One algorithm is accepted, whatever a token's header says."""
+"""JSON Web Tokens from the operator's own identity service. One algorithm is accepted, whatever a token says."""
 
 import hashlib
 import re
@@ -17,8 +17,8 @@ _PLAIN_SUBJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 class TokenVerifier:
     """Checks signature, expiry, audience and issuer, and turns the claims into a principal.
 
-    Claims: `role` is one of ours; `sub` is the account's id for the role user, any name for the others; `exp` is required;
-    `aud` and `iss` are required where the settings name them.
+    Claims: `role` is one of ours; `sub` is the account's id for the role user, any name for the others; `exp` is
+    required; `aud` and `iss` are required where the settings name them.
     """
 
     def __init__(self, settings: ApiSettings) -> None:
@@ -53,7 +53,7 @@ class TokenVerifier:
 
 
 def _name(subject: str) -> str:
-    """A name for the ledger's records: the subject, or its digest where it may be an address or another personal detail."""
+    """Name the subject for the ledger's records: by its digest where it may be a personal detail."""
     if _PLAIN_SUBJECT.fullmatch(subject):
         return subject
     return f"sha256:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
