@@ -9,6 +9,7 @@ import click
 from ops import programs
 from ops.account_commands import accounts
 from ops.command import data_dir_option, json_option, run
+from ops.doctor import doctor
 from ops.endpoints import reached_database
 from ops.instance import DataDirectory
 from ops.key_commands import keys
@@ -65,6 +66,14 @@ def migrate(data_dir: Path, as_json: bool) -> None:
 def release(data_dir: Path, as_json: bool) -> None:
     """Do what has to be done before a new version starts: migrate. For the Procfile."""
     _migrate(data_dir, as_json)
+
+
+@main.command("doctor")
+@data_dir_option
+@json_option
+def doctor_command(data_dir: Path, as_json: bool) -> None:
+    """Say what is wrong with this installation, and how to mend it."""
+    run(lambda output: doctor(DataDirectory(data_dir), output), as_json=as_json)
 
 
 @main.command()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import psycopg
 import redis.asyncio
 import redis.exceptions
@@ -40,21 +43,27 @@ async def redis_version(url: str) -> tuple[int, int]:
     Raises:
         CannotReach: it does not answer, does not let us in, or is too old.
     """
-    try:
-        client = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
-            url,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-        async with client:
-            about = await client.info("server")  # pyright: ignore[reportUnknownMemberType] - its options are not typed
-    except (redis.exceptions.RedisError, OSError, ValueError) as error:
-        raise CannotReach(f"cannot reach Redis ({_first_line(error)}): check REDIS_URL") from None
+    about = await redis_facts(url)
     major, minor = (int(part) for part in str(about["redis_version"]).split(".")[:2])
     if (major, minor) < OLDEST_REDIS:
         raise CannotReach(f"Redis {major}.{minor} is not supported: {'.'.join(map(str, OLDEST_REDIS))} or newer is")
     return major, minor
+
+
+async def redis_facts(url: str) -> Mapping[str, Any]:
+    """Return what the server at `url` says of itself, as INFO does.
+
+    Raises:
+        CannotReach: it does not answer, or does not let us in.
+    """
+    try:
+        client = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
+            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        )
+        async with client:
+            return await client.info()  # pyright: ignore[reportUnknownMemberType] - its options are not typed
+    except (redis.exceptions.RedisError, OSError, ValueError) as error:
+        raise CannotReach(f"cannot reach Redis ({_first_line(error)}): check REDIS_URL") from None
 
 
 def _postgres_place(url: str) -> str:

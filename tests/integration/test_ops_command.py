@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import psycopg
 import pytest
 
 from ops.instance import DataDirectory, Description
@@ -41,6 +42,11 @@ async def holdfast(*words: str, data_dir: Path, **environment: str) -> Ran:
     out, err = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def diagnosed(data_dir: Path) -> dict[str, str]:
+    ran = await holdfast("doctor", "--json", data_dir=data_dir)
+    return {finding["name"]: finding["state"] for finding in ran.document["findings"]}
 
 
 def is_one_clear_line(text: str) -> bool:
@@ -157,6 +163,54 @@ async def test_revoking_a_key_that_is_not_there_is_exit_status_1(data_dir: Path)
 
 async def test_a_user_key_without_an_account_is_a_usage_error(data_dir: Path) -> None:
     assert (await holdfast("keys", "create", "--role", "user", "--name", "x", data_dir=data_dir)).status == 2
+
+
+async def test_doctor_finds_a_migrated_embedded_database_fine(data_dir: Path) -> None:
+    findings = await diagnosed(data_dir)
+
+    assert findings["append-only events"] == "fine"
+    assert findings["migrations"] == "fine"
+    assert findings["durable commits"] == "fine"
+
+
+@pytest.mark.parametrize(
+    ("harm", "remedy"),
+    [
+        (b"GRANT UPDATE ON events TO holdfast_app", b"REVOKE UPDATE ON events FROM holdfast_app"),
+        (b"GRANT DELETE ON events TO public", b"REVOKE DELETE ON events FROM public"),
+        (
+            b"ALTER TABLE events DISABLE TRIGGER events_append_only",
+            b"ALTER TABLE events ENABLE TRIGGER events_append_only",
+        ),
+        (b"ALTER ROLE holdfast_app SUPERUSER", b"ALTER ROLE holdfast_app NOSUPERUSER"),
+    ],
+)
+async def test_doctor_notices_when_events_could_be_changed(data_dir: Path, harm: bytes, remedy: bytes) -> None:
+    url = EmbeddedPostgres(data_dir).superuser_url
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(harm)
+        try:
+            assert (await diagnosed(data_dir))["append-only events"] == "wrong"
+        finally:
+            await connection.execute(remedy)
+
+
+async def test_doctor_says_that_it_cannot_reach_a_server_that_is_down(data_dir: Path) -> None:
+    ran = await holdfast("doctor", "--json", data_dir=data_dir, REDIS_URL="redis://127.0.0.1:1/0")
+
+    assert ran.status == 3
+    assert "redis" in ran.err
+
+
+async def test_doctor_without_a_problem_of_reach_is_exit_status_1_when_a_check_fails(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path / "data")
+    async with EmbeddedPostgres(directory.path, settings=SMALL):
+        pass
+
+    ran = await holdfast("doctor", data_dir=directory.path)
+
+    assert ran.status == 1
+    assert "holdfast migrate" in ran.out
 
 
 async def test_without_any_database_the_command_says_how_to_get_one(tmp_path: Path) -> None:
