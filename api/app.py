@@ -35,7 +35,9 @@ class Application:
         self.routed = RoutedApp(
             route_handlers=ROUTES,
             request_class=ApiRequest,
-            middleware=[DefineMiddleware(AuthenticationMiddleware, lambda: self.routed.services.authenticator)],
+            middleware=[
+                DefineMiddleware(AuthenticationMiddleware, authenticator=lambda: self.routed.services.authenticator)
+            ],
             exception_handlers={Exception: problems.handle},
             lifespan=[self._lifespan],
             request_max_body_size=MAX_BODY_BYTES,
