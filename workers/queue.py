@@ -70,7 +70,11 @@ class GenerationQueue:
             self._wake.set()
 
     async def depth(self) -> int | None:
-        """Return how many messages wait in the broker; `None` where it cannot say."""
+        """Return how many messages wait in the broker; `None` for a broker that cannot say.
+
+        Raises:
+            RedisError, OSError: the broker is away.
+        """
         return await asyncio.to_thread(self._depth)
 
     async def _run(self) -> None:
@@ -102,7 +106,4 @@ class GenerationQueue:
         namespace = getattr(self._broker, "namespace", None)
         if client is None or namespace is None:
             return None
-        try:
-            return int(client.llen(f"{namespace}:{GENERATIONS_QUEUE}"))
-        except (RedisError, OSError):
-            return None
+        return int(client.llen(f"{namespace}:{GENERATIONS_QUEUE}"))

@@ -1,0 +1,164 @@
+"""The clock: everything that happens because time passes, done by one leader while any number of others stand by.
+
+`python -m workers.clock` runs one. Whoever holds the advisory lock leads; when its connection is gone, so is the lock,
+and a standby takes over within about a second.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import psycopg
+import structlog
+from prometheus_client import Counter, Gauge
+from psycopg import AsyncConnection
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from ledger import database
+from ledger.database import Database
+from ledger.errors import Contended
+from ledger.garbage import collect_rarely
+from ledger.writer import LedgerWriter
+from workers import outbox, sweeps
+from workers.catalogue import seed_catalogue
+from workers.context import GenerationContext, open_context
+from workers.generations import sql
+from workers.logs import configure_logs
+from workers.settings import Settings, SettingsError
+from workers.streams.announcements import BalanceAnnouncer
+
+LEADER_LOCK: Final = 0x686F6C6463  # "holdc"
+CHECK_LEAD_S: Final = 1.0
+CHECK_TIMEOUT_S: Final = 3.0
+FAILURE_PAUSE_S: Final = 1.0
+
+DEPENDENCY_DOWN: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, RedisError, OSError, Contended)
+
+_DONE: Final = Counter("holdfast_clock_done", "What periodic tasks have done", ["task"])
+_FAILED: Final = Counter("holdfast_clock_failures", "Runs of periodic tasks that failed", ["task"])
+_LEADING: Final = Gauge("holdfast_clock_leading", "Whether this process leads the clock")
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class PeriodicTask(msgspec.Struct, frozen=True):
+    """Something to do again and again. It does a bounded amount each time and returns how much."""
+
+    name: str
+    interval_s: float
+    run: Callable[[GenerationContext], Awaitable[int]]
+    full_batch: int = sys.maxsize
+    """Having done this much, it is run again at once: there may be more."""
+
+
+TASKS: Final[tuple[PeriodicTask, ...]] = (
+    PeriodicTask("seal_events", 0.1, sweeps.seal_events),
+    PeriodicTask("resend_outbox", 0.5, outbox.resend_outbox, outbox.BATCH),
+    PeriodicTask("requeue_lost", 0.5, sweeps.requeue_lost, sweeps.BATCH),
+    PeriodicTask("end_abandoned", 0.5, sweeps.end_abandoned, sweeps.BATCH),
+    PeriodicTask("end_overdue", 1.0, sweeps.end_overdue, sweeps.BATCH),
+    PeriodicTask("expire_freezes", 1.0, sweeps.expire_freezes, sweeps.BATCH),
+    PeriodicTask("expire_lots", 1.0, sweeps.expire_lots, sweeps.BATCH),
+)
+
+
+async def run_clock(settings: Settings, *, tasks: Sequence[PeriodicTask] = TASKS) -> None:
+    """Stand by, lead when nobody else does, and stand by again when the lead is lost; until cancelled."""
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(Database(settings.database_url, name="holdfast clock"))
+        announcer = await stack.enter_async_context(BalanceAnnouncer(settings.redis_url))
+        writer = await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note))
+        context = await stack.enter_async_context(open_context(settings, database=pool, writer=writer))
+        while True:
+            try:
+                await _lead_once(settings, context, tasks)
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                _log.warning("clock_connection_lost", error=repr(error))
+            await asyncio.sleep(CHECK_LEAD_S)
+
+
+async def _lead_once(settings: Settings, context: GenerationContext, tasks: Sequence[PeriodicTask]) -> None:
+    """Lead for as long as the lock is ours; return at once if it is someone else's."""
+    async with asyncio.timeout(CHECK_TIMEOUT_S):
+        connection = await database.connect(settings.database_url, name="holdfast clock lead", autocommit=True)
+    async with connection:
+        if not await _ask(connection, sql.TRY_LEAD):
+            return
+        _log.info("clock_leads", tasks=[task.name for task in tasks])
+        _LEADING.set(1)
+        try:
+            await seed_catalogue(context.database)
+            async with asyncio.TaskGroup() as group:
+                running = [group.create_task(_repeat(task, context), name=task.name) for task in tasks]
+                await _until_lead_is_lost(connection)
+                for task in running:
+                    task.cancel()
+        finally:
+            _LEADING.set(0)
+            _log.warning("clock_stopped_leading")
+
+
+async def _until_lead_is_lost(connection: AsyncConnection[Any]) -> None:
+    with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
+        while await _ask(connection, sql.CHECK_LEAD):  # noqa: ASYNC110 - no event here tells of the server's lock
+            await asyncio.sleep(CHECK_LEAD_S)
+
+
+async def _ask(connection: AsyncConnection[Any], statement: Any) -> bool:
+    async with asyncio.timeout(CHECK_TIMEOUT_S):
+        row = await (await connection.execute(statement, {"lock": LEADER_LOCK})).fetchone()
+    return bool(row and row[0])
+
+
+async def _repeat(task: PeriodicTask, context: GenerationContext) -> None:
+    """Run one task for ever. Whatever goes wrong is logged and the next run comes: the others must not notice."""
+    failing = False
+    while True:
+        pause_s = task.interval_s
+        try:
+            done = await task.run(context)
+            _DONE.labels(task.name).inc(done)
+            if done >= task.full_batch:
+                pause_s = 0
+            failing = False
+        except DEPENDENCY_DOWN as error:
+            if not failing:
+                _log.warning("clock_task_waits", task=task.name, error=repr(error))
+            failing, pause_s = True, FAILURE_PAUSE_S
+            _FAILED.labels(task.name).inc()
+        except Exception:  # noqa: BLE001 - a task that breaks must not take the others with it
+            _log.exception("clock_task_failed", task=task.name)
+            pause_s = FAILURE_PAUSE_S
+            _FAILED.labels(task.name).inc()
+        await asyncio.sleep(pause_s)
+
+
+async def _run_until_stopped(settings: Settings) -> None:
+    clock = asyncio.create_task(run_clock(settings))
+    loop = asyncio.get_running_loop()
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(stop_signal, clock.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await clock
+
+
+def main() -> int:
+    """Run the clock until SIGTERM; return the exit status."""
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        sys.stderr.write(f"clock: {error}\n")
+        return 2
+    configure_logs(process="clock", log_format=settings.log_format, level=settings.log_level)
+    collect_rarely()
+    asyncio.run(_run_until_stopped(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Running one claimed generation from its first call to its `end`.
+
+The order at the end is fixed: the stream has all the text, then ledger and terminal row commit together, then `end` is
+appended. Whatever stops in between is found by its lease, and nothing is paid or streamed twice.
+"""
+
+import contextlib
+import time
+from typing import Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+
+from ledger.database import Database
+from ledger.writer import LedgerWriter
+from workers.calls import LEAST_TIME_S, CallResult, ProviderCalls, timed_out_before_start
+from workers.cancels import lost_text
+from workers.catalogue import Catalogue
+from workers.claims import Claim, claim_generation, release_generation
+from workers.errors import ModelNotFound
+from workers.finishing import Finish, finish_generation, guard_attempt
+from workers.generations import GenerationStatus
+from workers.leases import Lease, LeaseKeeper
+from workers.logs import bind_request
+from workers.providers import ProviderError, ProviderNotConfigured, ProviderRegistry, Timeouts
+from workers.requests import provider_request
+from workers.settlement import Ending
+from workers.streams.errors import StreamFenced
+from workers.streams.generation_stream import GenerationStream
+from workers.streams.terminal import Failure
+from workers.streams.writer import StreamWriter
+
+RUN_LIMIT_S: Final = 900.0
+"""The longest that one attempt may take; an attempt near the generation's deadline gets what is left of it."""
+
+INTERNAL_ERROR: Final = Failure(code="internal_error", message="Something went wrong on our side. Nothing is charged.")
+MODEL_UNAVAILABLE: Final = Failure(
+    code="model_unavailable", message="This model is not available any more. Nothing is charged."
+)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Runner(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process runs generations with."""
+
+    database: Database
+    writer: LedgerWriter
+    streams: StreamWriter
+    providers: ProviderRegistry
+    catalogue: Catalogue
+    leases: LeaseKeeper
+    redis: Redis
+    owner: UUID
+
+    async def run(self, generation_id: UUID, *, account_id: UUID) -> None:
+        """Claim a generation, run it and settle it. A second delivery finds it claimed or ended and does nothing."""
+        claim = await claim_generation(self.database, generation_id, account_id=account_id, owner=self.owner)
+        if claim is None:
+            _log.debug("generation_not_claimable", generation_id=str(generation_id))
+            return
+        bind_request(claim.request_id, generation_id=str(generation_id), attempt=str(claim.attempt))
+        with self.leases.hold(claim) as lease:
+            # Opening the stream drops what an earlier attempt had streamed; a cancelled generation keeps it.
+            kept = await lost_text(self.redis, generation_id) if claim.cancel_requested and claim.attempt > 1 else ""
+            stream = self.streams.open(
+                str(generation_id), epoch=claim.attempt, model=claim.model, may_append=lease.may_append
+            )
+            try:
+                if kept:
+                    stream.text(kept)
+                await self._run_claim(claim, lease, stream)
+            except StreamFenced:
+                _log.warning("generation_superseded")
+            finally:
+                stream.abandon()
+
+    async def _run_claim(self, claim: Claim, lease: Lease, stream: GenerationStream) -> None:
+        if claim.cancel_requested:
+            lease.stop("cancelled")
+        result = CallResult()
+        try:
+            if not lease.stopped.is_set():
+                result = await self._call(claim, lease, stream)
+            ending = _ending(result)
+        except StreamFenced:
+            raise
+        except (ModelNotFound, ProviderNotConfigured) as error:
+            ending = Ending(ended_as="failed", error=MODEL_UNAVAILABLE, provider_message=str(error))
+        except Exception as bug:  # noqa: BLE001 - whatever broke, the generation must end and its freeze with it
+            _log.exception("generation_broke")
+            ending = Ending(ended_as="failed", error=INTERNAL_ERROR, provider_message=repr(bug))
+        if result.outcome == "stopped" and await self._gave_up(claim, lease, ending):
+            return
+        await self._finish(claim, stream, result, ending)
+
+    async def _gave_up(self, claim: Claim, lease: Lease, ending: Ending) -> bool:
+        """Let go of a generation that was stopped for another reason than its owner's wish; false if it was that."""
+        if ending.ended_as == "failed" or lease.stop_reason == "cancelled":
+            return False
+        if lease.stop_reason == "draining" and await release_generation(self.database, claim):
+            _log.info("generation_released")
+        return True
+
+    async def _call(self, claim: Claim, lease: Lease, stream: GenerationStream) -> CallResult:
+        model = await self.catalogue.known(claim.model)
+        provider = self.providers.get(model.definition.provider)
+        _, costs = await self.catalogue.price(claim.model, claim.price_version)
+        left_s = min(RUN_LIMIT_S, claim.deadline_at_us / 1e6 - time.time())
+        if left_s < LEAST_TIME_S:
+            return CallResult(outcome="failed", error=timed_out_before_start(provider.name))
+        request = provider_request(
+            claim.request,
+            model,
+            generation_id=claim.generation_id,
+            request_id=claim.request_id,
+            max_output_tokens=claim.max_output_tokens,
+        )
+        request = msgspec.structs.replace(request, timeouts=Timeouts(total_s=left_s))
+        return await ProviderCalls(provider, request, stream=stream, costs=costs).run(lease)
+
+    async def _finish(self, claim: Claim, stream: GenerationStream, result: CallResult, ending: Ending) -> None:
+        await stream.finish_flush()
+        prices, _ = await self.catalogue.price(claim.model, claim.price_version)
+        finish = Finish(
+            generation_id=claim.generation_id,
+            account_id=claim.account_id,
+            guard=guard_attempt(
+                claim.generation_id, claim.account_id, attempt=claim.attempt, status=GenerationStatus.running
+            ),
+            end_epoch=claim.attempt,
+            end_seq=stream.next_seq,
+            text=stream.output_text,
+            ending=ending,
+            frozen_microcredits=claim.frozen_microcredits,
+            prices=prices,
+            first_token_at_us=result.first_token_at_us,
+            calls=result.records,
+        )
+        terminal = await finish_generation(self.database, self.writer, finish)
+        if terminal is not None:
+            with contextlib.suppress(StreamFenced):
+                await stream.end(terminal)
+
+
+def _ending(result: CallResult) -> Ending:
+    error = result.error
+    return Ending(
+        ended_as="cancelled" if result.outcome == "stopped" else result.outcome,
+        usage=result.usage,
+        usage_estimated=result.usage_estimated,
+        finish_reason=result.finish_reason,
+        error=None if error is None else _failure(error),
+        provider_message=None if error is None else error.provider_message,
+    )
+
+
+def _failure(error: ProviderError) -> Failure:
+    return Failure(code=error.code, message=error.message)

@@ -1,0 +1,233 @@
+"""Ending a generation: the ledger's commands and the terminal row commit together, for one attempt, once."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from ledger.amounts import format_credits
+from ledger.batch import Rider, Statement
+from ledger.database import Database
+from ledger.errors import Contended, FreezeAlreadyResolved, FreezeNotFound, IdempotencyKeyReused, RiderRefused
+from ledger.rows import from_us
+from ledger.writer import LedgerWriter
+from workers.generations import GenerationStatus, sql, terminal_of, usage_numbers
+from workers.pricing import Prices
+from workers.providers import Usage
+from workers.settlement import Ending, Settlement, decide_settlement, overage_key
+from workers.streams.terminal import Failure, Terminal, text_sha256
+
+CONTENDED_LIMIT: Final = 8
+CONTENDED_PAUSE_S: Final = 0.25
+"""Doubles up to `CONTENDED_MAX_PAUSE_S`: together about ten seconds, on top of what the ledger writer waits itself."""
+
+CONTENDED_MAX_PAUSE_S: Final = 2.0
+MAX_MESSAGE_CHARACTERS: Final = 2_000
+
+FREEZE_GONE: Final = Failure(
+    code="freeze_expired", message="The credits set aside for this were released before it ended. Nothing is charged."
+)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to a provider, as it is recorded: what it used and what it cost us."""
+
+    attempt: int
+    call: int
+    provider: str
+    outcome: str
+    started_at_us: int | None
+    ended_at_us: int
+    usage: Usage | None
+    cost_microdollars: int | None
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about an ending that is not credits."""
+
+    generation_id: UUID
+    account_id: UUID
+    guard: Statement
+    """Holds only while whoever settles still may."""
+    end_epoch: int
+    end_seq: int
+    text: str
+    ending: Ending
+    frozen_microcredits: int
+    prices: Prices
+    first_token_at_us: int | None = None
+    calls: Sequence[Call] = ()
+
+
+def guard_attempt(generation_id: UUID, account_id: UUID, *, attempt: int, status: GenerationStatus) -> Statement:
+    """Return the guard of whoever holds this attempt."""
+    parameters: dict[str, object] = {
+        "id": generation_id,
+        "account_id": account_id,
+        "attempt": attempt,
+        "status": int(status),
+    }
+    return sql.GUARD_ATTEMPT, parameters
+
+
+def guard_dead_lease(generation_id: UUID, account_id: UUID, *, attempt: int) -> Statement:
+    """Return the guard of whoever ends what a lost worker left behind."""
+    parameters: dict[str, object] = {"id": generation_id, "account_id": account_id, "attempt": attempt}
+    return sql.GUARD_DEAD_LEASE, parameters
+
+
+async def finish_generation(database: Database, writer: LedgerWriter, finish: Finish) -> Terminal | None:
+    """Settle a generation and make it terminal; `None` if someone else did, or may now.
+
+    A second call, by this or another attempt, changes nothing: the command key is the generation's, and the row ends
+    once.
+
+    Raises:
+        Contended: the database stayed away; nothing is known to be written, and it may be called again.
+    """
+    settlement = decide_settlement(
+        finish.ending,
+        account_id=finish.account_id,
+        generation_id=finish.generation_id,
+        frozen_microcredits=finish.frozen_microcredits,
+        prices=finish.prices,
+    )
+    try:
+        if not settlement.commands:
+            return await _finish_alone(database, finish, settlement)
+        return await _finish_with_ledger(database, writer, finish, settlement)
+    except RiderRefused:
+        _log.info("settlement_superseded", generation_id=str(finish.generation_id), epoch=finish.end_epoch)
+        return None
+    except (FreezeAlreadyResolved, FreezeNotFound, IdempotencyKeyReused) as refused:
+        # Either another attempt settled it, then the guard says so; or its freeze expired under it, then it is free.
+        _log.warning("settlement_refused", generation_id=str(finish.generation_id), code=refused.code)
+        return await _finish_unpaid(database, finish)
+
+
+async def _finish_with_ledger(
+    database: Database, writer: LedgerWriter, finish: Finish, settlement: Settlement
+) -> Terminal | None:
+    rider = Rider(guard=finish.guard, writes=(_finish_statement(finish, settlement),))
+    pause_s = CONTENDED_PAUSE_S
+    for tries_left in reversed(range(CONTENDED_LIMIT)):
+        try:
+            outcomes = await writer.submit_unit(settlement.commands, riders=(rider,))
+            break
+        except Contended:
+            if tries_left == 0:
+                raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, CONTENDED_MAX_PAUSE_S)
+    else:
+        raise AssertionError("unreachable")
+    if outcomes[0].replayed:
+        # Settled before: by us, where the answer to the commit was lost, or by another attempt.
+        state = (await terminal_of(database, [str(finish.generation_id)]))[str(finish.generation_id)]
+        return state.terminal if state.epoch == finish.end_epoch else None
+    charged = outcomes[1].event.amount_microcredits if len(outcomes) > 1 else 0
+    return _terminal(finish, settlement, cost=settlement.confirmed_microcredits + charged)
+
+
+async def _finish_alone(database: Database, finish: Finish, settlement: Settlement) -> Terminal | None:
+    """End a generation the ledger has nothing to say about.
+
+    Raises:
+        RiderRefused: the guard does not hold.
+    """
+    async with database.connection() as connection:
+        if await (await connection.execute(*finish.guard)).fetchone() is None:
+            raise RiderRefused
+        await connection.execute(*_finish_statement(finish, settlement))
+    return _terminal(finish, settlement, cost=settlement.confirmed_microcredits)
+
+
+async def _finish_unpaid(database: Database, finish: Finish) -> Terminal | None:
+    ending = msgspec.structs.replace(finish.ending, ended_as="failed", error=FREEZE_GONE)
+    settlement = Settlement(
+        status=GenerationStatus.failed, confirmed_microcredits=0, overage_microcredits=0, commands=()
+    )
+    try:
+        return await _finish_alone(database, msgspec.structs.replace(finish, ending=ending), settlement)
+    except RiderRefused:
+        return None
+
+
+def _terminal(finish: Finish, settlement: Settlement, *, cost: int) -> Terminal:
+    ending = finish.ending
+    _log.info(
+        "generation_ended",
+        generation_id=str(finish.generation_id),
+        status=ending.ended_as,
+        cost=format_credits(cost),
+        shortfall=format_credits(settlement.confirmed_microcredits + settlement.overage_microcredits - cost),
+        epoch=finish.end_epoch,
+        error=None if ending.error is None else ending.error.code,
+    )
+    return Terminal(
+        epoch=finish.end_epoch,
+        end_seq=finish.end_seq,
+        status=ending.ended_as,
+        text=finish.text,
+        text_length=len(finish.text),
+        text_sha256=text_sha256(finish.text),
+        usage=usage_numbers(ending.usage),
+        cost_microcredits=cost,
+        error=ending.error,
+    )
+
+
+def _finish_statement(finish: Finish, settlement: Settlement) -> Statement:
+    ending, usage = finish.ending, finish.ending.usage
+    parameters: dict[str, object] = {
+        "id": finish.generation_id,
+        "account_id": finish.account_id,
+        "overage_key": overage_key(finish.generation_id),
+        "status": int(settlement.status),
+        "partial": settlement.status is not GenerationStatus.completed and finish.text != "",
+        "end_epoch": finish.end_epoch,
+        "end_seq": finish.end_seq,
+        "first_token_at": None if finish.first_token_at_us is None else from_us(finish.first_token_at_us),
+        "confirmed": settlement.confirmed_microcredits,
+        "overage": settlement.overage_microcredits,
+        **_usage_columns(usage),
+        "usage_estimated": ending.usage_estimated,
+        "finish_reason": ending.finish_reason,
+        "error_code": None if ending.error is None else ending.error.code,
+        "error_message": None if ending.error is None else storable(ending.error.message),
+        "provider_message": None if ending.provider_message is None else storable(ending.provider_message),
+        "text": finish.text.encode(),
+        "text_length": len(finish.text),
+        "text_sha256": text_sha256(finish.text),
+        "calls": msgspec.json.encode([_call_record(call) for call in finish.calls]).decode(),
+    }
+    return sql.FINISH_GENERATION, parameters
+
+
+def _call_record(call: Call) -> dict[str, Any]:
+    return {
+        "attempt": call.attempt,
+        "call": call.call,
+        "provider": call.provider,
+        "outcome": call.outcome,
+        "started_at": None if call.started_at_us is None else from_us(call.started_at_us),
+        "ended_at": from_us(call.ended_at_us),
+        "cost_microdollars": call.cost_microdollars,
+        **_usage_columns(call.usage),
+    }
+
+
+def _usage_columns(usage: Usage | None) -> dict[str, int | None]:
+    if usage is None:
+        return dict.fromkeys(Usage.__struct_fields__)
+    return msgspec.structs.asdict(usage)
+
+
+def storable(text: str) -> str:
+    """Return a message as Postgres can keep it: no NUL, no half of a surrogate pair, not endless."""
+    return text[:MAX_MESSAGE_CHARACTERS].replace("\0", "\ufffd").encode("utf-8", "replace").decode()

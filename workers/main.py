@@ -1,0 +1,80 @@
+"""A worker process: `python -m workers.main`. Dramatiq's own command can load it too, as `workers.main:setup`."""
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Final
+
+import dramatiq
+import dramatiq.worker
+import structlog
+from dramatiq import Broker, Worker
+
+from ledger.garbage import collect_rarely
+from workers.actors import declare_actors, worker_middleware
+from workers.broker import make_broker
+from workers.logs import configure_logs
+from workers.settings import Settings, SettingsError
+
+IDLE_WAKE_MS: Final = 1_000
+"""How often an idle thread looks whether it should stop. Messages wake it at once."""
+
+STOP_TIMEOUT_MS: Final = 3_500
+RECONNECT_S: Final = 0.5
+"""Dramatiq would leave a queue alone for three seconds after Redis restarted."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def setup(settings: Settings | None = None) -> Broker:
+    """Make the worker's broker with its actors the broker of this process, and return it.
+
+    Raises:
+        SettingsError: the environment lacks something, or has something that makes no sense.
+    """
+    settings = settings or Settings.from_environment()
+    configure_logs(process="worker", log_format=settings.log_format, level=settings.log_level)
+    runtime, middleware = worker_middleware(settings)
+    broker = make_broker(settings, middleware=middleware)
+    declare_actors(broker, runtime)
+    dramatiq.set_broker(broker)
+    dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = RECONNECT_S
+    return broker
+
+
+def run_worker(settings: Settings) -> None:
+    """Run one worker in this process until SIGTERM or SIGINT; a second signal ends it at once."""
+    broker = setup(settings)
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    broker.emit_after("process_boot")
+    collect_rarely()
+    worker = Worker(broker, worker_threads=settings.worker_threads, worker_timeout=IDLE_WAKE_MS)
+    worker.start()
+    _log.info("worker_ready", threads=settings.worker_threads)
+    stop.wait()
+    worker.stop(timeout=STOP_TIMEOUT_MS)
+    broker.close()
+
+
+def main() -> int:
+    """Run a worker; return the exit status."""
+    try:
+        run_worker(Settings.from_environment())
+    except SettingsError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""What a worker process has open while it runs generations, and how it stops."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Final, Self
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from ledger.database import Database
+from ledger.errors import Contended
+from ledger.writer import LedgerWriter
+from workers.catalogue import Catalogue
+from workers.context import make_redis
+from workers.execution import Runner
+from workers.leases import LeaseKeeper
+from workers.notices import hear_cancels
+from workers.providers import ProviderRegistry
+from workers.settings import Settings
+from workers.streams.announcements import BalanceAnnouncer
+from workers.streams.writer import StreamWriter
+
+DRAIN_S: Final = 2.0
+"""How long generations may go on after the process was told to stop; then they are given back for another worker."""
+
+GIVE_BACK_S: Final = 1.0
+POOL_SIZE: Final = 8
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class WorkerRuntime:
+    """One per worker process, on the event loop its actors share. An async context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = contextlib.AsyncExitStack()
+        self._runner: Runner | None = None
+        self._idle = asyncio.Event()
+        self._running = 0
+        self._draining: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            settings = self._settings
+            database = await stack.enter_async_context(
+                Database(settings.database_url, name="holdfast worker", max_size=POOL_SIZE)
+            )
+            announcer = await stack.enter_async_context(BalanceAnnouncer(settings.redis_url))
+            providers = ProviderRegistry(settings.environment)
+            stack.push_async_callback(providers.aclose)
+            self._runner = Runner(
+                database=database,
+                writer=await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note)),
+                streams=await stack.enter_async_context(StreamWriter(settings.redis_url)),
+                providers=providers,
+                catalogue=Catalogue(database, providers),
+                leases=await stack.enter_async_context(LeaseKeeper(settings.database_url)),
+                redis=await stack.enter_async_context(make_redis(settings.redis_url)),
+                owner=uuid4(),
+            )
+            notices = asyncio.create_task(hear_cancels(settings.redis_url, self._runner.leases.cancel))
+            stack.push_async_callback(_stop, notices)
+            self._stack = stack.pop_all()
+        self._idle.set()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give back what still runs, and close everything."""
+        if self._draining is not None:
+            await _stop(self._draining)
+        await self._give_back()
+        await self._stack.aclose()
+
+    async def run(self, generation_id: UUID, *, account_id: UUID) -> None:
+        """Run one generation to its end, unless the process is stopping.
+
+        What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
+        """
+        assert self._runner is not None, "the runtime is open while there are actors"
+        if self._draining is not None:
+            return
+        self._running += 1
+        self._idle.clear()
+        try:
+            await self._runner.run(generation_id, account_id=account_id)
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Contended, OSError) as away:
+            _log.warning("generation_left_to_sweeper", generation_id=str(generation_id), error=repr(away))
+        finally:
+            self._running -= 1
+            if self._running == 0:
+                self._idle.set()
+
+    def drain(self) -> None:
+        """Take nothing more; give back what has not ended within `DRAIN_S`. Returns at once."""
+        if self._draining is None:
+            _log.info("worker_drains", running=self._running)
+            self._draining = asyncio.create_task(self._drain(), name="drain")
+
+    async def _drain(self) -> None:
+        await self._until_idle(DRAIN_S)
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        if self._running and self._runner is not None:
+            self._runner.leases.stop_all("draining")
+            await self._until_idle(GIVE_BACK_S)
+
+    async def _until_idle(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+
+
+async def _stop(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})

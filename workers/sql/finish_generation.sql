@@ -1,0 +1,64 @@
+-- Write how a generation ended, its output and its calls; the caller holds its row by a guard in this transaction.
+-- The events of this settlement are in the table already: what the overage charge took is read from there.
+-- Returns: one row: what it cost and what the account could not pay.
+-- Raises:  generations_ended_whole and others; a trigger if it had ended before.
+WITH overage AS (
+    SELECT coalesce((
+        SELECT events.amount
+        FROM events
+        WHERE events.account_id = %(account_id)s AND events.command_key = %(overage_key)s
+    ), 0) AS charged
+), finished AS (
+    UPDATE generations
+    SET
+        status = %(status)s,
+        partial = %(partial)s,
+        attempt = %(end_epoch)s,
+        end_epoch = %(end_epoch)s,
+        end_seq = %(end_seq)s,
+        lease_until = NULL,
+        first_token_at = coalesce(%(first_token_at)s::timestamptz, generations.first_token_at),
+        finished_at = clock_timestamp(),
+        cost = %(confirmed)s + overage.charged,
+        shortfall = %(overage)s - overage.charged,
+        input_tokens = %(input_tokens)s,
+        output_tokens = %(output_tokens)s,
+        cache_read_tokens = %(cache_read_tokens)s,
+        cache_write_tokens = %(cache_write_tokens)s,
+        reasoning_tokens = %(reasoning_tokens)s,
+        usage_estimated = %(usage_estimated)s,
+        finish_reason = %(finish_reason)s,
+        error_code = %(error_code)s,
+        error_message = %(error_message)s,
+        provider_message = %(provider_message)s,
+        text_length = %(text_length)s,
+        text_sha256 = %(text_sha256)s
+    FROM overage
+    WHERE generations.id = %(id)s AND generations.account_id = %(account_id)s
+    RETURNING generations.id, generations.account_id, generations.cost, generations.shortfall
+), output AS (
+    INSERT INTO generation_outputs (generation_id, account_id, body)
+    SELECT finished.id, finished.account_id, %(text)s::bytea
+    FROM finished
+), unsent AS (
+    DELETE FROM outbox
+    USING finished
+    WHERE outbox.generation_id = finished.id AND outbox.account_id = finished.account_id
+), calls AS (
+    INSERT INTO generation_attempts (
+        generation_id, account_id, attempt, call, provider, outcome, started_at, ended_at, input_tokens, output_tokens,
+        cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars
+    )
+    SELECT
+        finished.id, finished.account_id, made.attempt, made.call, made.provider, made.outcome, made.started_at,
+        made.ended_at, made.input_tokens, made.output_tokens, made.cache_read_tokens, made.cache_write_tokens,
+        made.reasoning_tokens, made.cost_microdollars
+    FROM finished
+    CROSS JOIN jsonb_to_recordset(%(calls)s::text::jsonb) AS made (
+        attempt integer, call smallint, provider text, outcome text, started_at timestamptz, ended_at timestamptz,
+        input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
+        reasoning_tokens bigint, cost_microdollars bigint
+    )
+)
+SELECT finished.cost, finished.shortfall
+FROM finished
