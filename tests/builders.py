@@ -37,7 +37,9 @@ def freeze(amount: int, account_id: UUID = ACCOUNT_ID, **fields: Any) -> command
     return commands.Freeze(amount_microcredits=amount, **common(account_id, fields))
 
 
-def confirm(freeze_id: UUID, amount: int | None = None, account_id: UUID = ACCOUNT_ID, **fields: Any) -> commands.Confirm:
+def confirm(
+    freeze_id: UUID, amount: int | None = None, account_id: UUID = ACCOUNT_ID, **fields: Any
+) -> commands.Confirm:
     return commands.Confirm(freeze_id=freeze_id, amount_microcredits=amount, **common(account_id, fields))
 
 

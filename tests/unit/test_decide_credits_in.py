@@ -59,7 +59,13 @@ def test_nothing_but_opening_happens_to_an_account_that_is_not_open(command: Com
 
 def test_a_top_up_becomes_a_lot_numbered_by_its_event() -> None:
     command = top_up(
-        500, lot_id=LOT_ID, source="stripe", priority=7, expires_at_us=NOW_US + 1, paid_amount="5.00", paid_currency="EUR"
+        500,
+        lot_id=LOT_ID,
+        source="stripe",
+        priority=7,
+        expires_at_us=NOW_US + 1,
+        paid_amount="5.00",
+        paid_currency="EUR",
     )
 
     account = account_after(command)
@@ -159,4 +165,5 @@ def test_what_the_account_owes_is_paid_first(
     assert account.available == available
     assert account.lots[3].remaining == remaining
     assert account.lots[3].amount == amount
-    assert decision.body.debt_paid_microcredits == debt_paid  # pyright: ignore[reportAttributeAccessIssue]
+    body: Any = decision.body
+    assert body.debt_paid_microcredits == debt_paid

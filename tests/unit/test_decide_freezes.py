@@ -185,9 +185,7 @@ def test_rollback_returns_everything_to_the_lots_it_came_from() -> None:
 
 @pytest.mark.parametrize(("after_us", "expired"), [(SECOND_US - 1, 0), (SECOND_US, 10)])
 def test_what_a_rollback_returns_to_an_expired_lot_expires(after_us: int, expired: int) -> None:
-    account = account_after(
-        top_up(10), grant(10, expires_at_us=NOW_US + SECOND_US), freeze(15, freeze_id=FREEZE_ID)
-    )
+    account = account_after(top_up(10), grant(10, expires_at_us=NOW_US + SECOND_US), freeze(15, freeze_id=FREEZE_ID))
 
     applied(account, [rollback(FREEZE_ID)], now_us=NOW_US + after_us)
 
