@@ -4,7 +4,13 @@ SELECT extract(EPOCH FROM clock_timestamp() - min(recent.recorded_at))::double p
 FROM (
     SELECT events.position, events.recorded_at
     FROM events
-    WHERE events.xid >= (SELECT pg_snapshot_xmax(ticks.snapshot) FROM ticks ORDER BY ticks.number DESC LIMIT 1)
+    WHERE
+        events.xid >= (
+            SELECT pg_snapshot_xmax(ticks.snapshot)
+            FROM ticks
+            ORDER BY ticks.number DESC
+            LIMIT 1
+        )
     ORDER BY events.xid
     LIMIT 1
 ) AS recent
