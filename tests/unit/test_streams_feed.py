@@ -80,9 +80,10 @@ def test_a_later_epoch_replaces_an_earlier_one() -> None:
 def test_an_earlier_epoch_is_ignored_once_a_later_one_was_seen() -> None:
     feed = fed("right", epoch=2)
 
-    is_news = feed.take_entry(at(9, epoch=1), "delta", delta_payload(seq=9, offset=0, text="zombie"))
+    for zombie in (at(1), at(2), at(9)):
+        assert not feed.take_entry(zombie, "delta", delta_payload(seq=zombie.seq, offset=5, text="zombie"))
+        assert not feed.take_entry(zombie, "snapshot", ascii_text("zombie"))
 
-    assert not is_news
     assert read(feed).text == "right"
 
 
