@@ -1,6 +1,7 @@
 """The application: routes, errors, lifespan."""
 
 import contextlib
+import sys
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import Receive, Scope, Send
 
 from api import problems
+from api.access_log import AccessLog
 from api.auth import AuthenticationMiddleware, check_routes
 from api.edge import Edge
 from api.requests import ApiRequest
@@ -46,7 +48,7 @@ class Application:
             state=State(),
         )
         check_routes(self.routed)
-        self._edge = Edge(self.routed)
+        self._edge = Edge(self.routed, AccessLog(as_json=_logs_as_json(settings.platform.log_format)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -61,6 +63,10 @@ class Application:
         async with open_services(self._settings) as services:
             self.routed.services = services
             yield
+
+
+def _logs_as_json(log_format: str) -> bool:
+    return log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
 
 
 def create_app() -> Application:

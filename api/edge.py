@@ -9,20 +9,22 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from api import metrics, problems
-from workers.logs import bind_request
+from api.access_log import ENDED_BEFORE_ANSWER, AccessLine, AccessLog
+from workers.logs import bind_request, redact_text
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _UNMATCHED: Final = "(no route)"
 _QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 
-_log: Final = structlog.get_logger("api.access")
+_log: Final = structlog.get_logger("api")
 
 
 class Edge:
     """The outermost application. It takes over a sane `X-Request-ID`, or draws one, and never lets an exception out."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, access_log: AccessLog) -> None:
         self._app = app
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; what is not HTTP is passed on as it is."""
@@ -35,13 +37,13 @@ class Edge:
         except Exception as error:  # noqa: BLE001 - the last line of defence; the error is logged in full
             await exchange.fail(error, receive)
         finally:
-            exchange.record()
+            exchange.record(self._access_log)
 
 
 class _Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_began", "_request_id", "_scope", "_send", "_status")
+    __slots__ = ("_began", "_logged_id", "_request_id", "_scope", "_send", "_status")
 
     def __init__(self, scope: Any, send: Send) -> None:
         self._began = time.perf_counter()
@@ -49,11 +51,13 @@ class _Exchange:
         self._send = send
         self._status = 0
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        self._request_id = given if _SANE_ID.fullmatch(given) else str(uuid7()).encode()
-        request_id = self._request_id.decode("ascii")
+        is_given = _SANE_ID.fullmatch(given) is not None
+        request_id = given.decode("ascii") if is_given else str(uuid7())
+        self._request_id = request_id.encode("ascii")
+        self._logged_id = redact_text(request_id) if is_given else request_id
         # Scopes of one server share the lifespan's state; this request's is its own.
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
-        bind_request(request_id)
+        bind_request(self._logged_id)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -66,19 +70,22 @@ class _Exchange:
         if self._status == 0:
             await problems.INTERNAL.answer(self._request_id.decode("ascii"))(self._scope, receive, self.send)
 
-    def record(self) -> None:
+    def record(self, access_log: AccessLog) -> None:
         scope = self._scope
         seconds = time.perf_counter() - self._began
         route = scope.get("path_template") or _UNMATCHED
-        metrics.record_request(scope["method"], route, self._status, seconds)
-        if route in _QUIET_ROUTES and self._status < 400:
+        status = self._status or ENDED_BEFORE_ANSWER
+        metrics.record_request(scope["method"], route, status, seconds)
+        if route in _QUIET_ROUTES and status < 400:
             return
         principal = scope.get("user")
-        _log.info(
-            "request",
-            method=scope["method"],
-            route=route,
-            status=self._status,
-            ms=round(seconds * 1000, 2),
-            actor=principal.actor if principal is not None else None,
+        access_log.write(
+            AccessLine(
+                method=scope["method"],
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 2),
+                actor=None if principal is None else principal.actor,
+                request_id=self._logged_id,
+            )
         )
