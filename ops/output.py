@@ -22,6 +22,11 @@ class Output:
         self._errors: Console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._colours: dict[str, str] = {}
 
+    @property
+    def log_format(self) -> str:
+        """How processes should write what goes through `log`: they cannot see the terminal themselves."""
+        return "console" if self._errors.is_terminal and not self.json else "json"
+
     def result(self, document: Any, *lines: str) -> None:
         """Print the document for a program, or the lines for a person."""
         if self.json:

@@ -9,9 +9,8 @@ from typing import Final
 import msgspec
 
 WEB_GRACE_S: Final = 4.0  # the API tells open streams to reconnect and has ended within three seconds
-WORKER_GRACE_S: Final = 4.0
+WORKER_GRACE_S: Final = 4.5  # it gives what it runs 3.5 s; what is cut short the next worker takes up again
 CLOCK_GRACE_S: Final = 2.0
-WORKER_DRAIN_MS: Final = 1_500  # a generation that is cut short is taken up again by the next worker
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -28,15 +27,8 @@ def web(*, host: str, port: int) -> Program:
 
 
 def worker(*, threads: int, name: str = "worker") -> Program:
-    """Describe one Dramatiq process; every generation it runs waits in a thread of its own."""
-    command = (
-        *_python("dramatiq"),
-        "workers.main",
-        "--processes=1",
-        f"--threads={threads}",
-        f"--worker-shutdown-timeout={WORKER_DRAIN_MS}",
-    )
-    return Program(name, command, WORKER_GRACE_S)
+    """Describe one worker process; every generation it runs waits in a thread of its own."""
+    return Program(name, (*_python("workers.main"), f"--threads={threads}"), WORKER_GRACE_S)
 
 
 def clock() -> Program:
