@@ -12,7 +12,7 @@ from workers.generations import Generation, GenerationStatus, get_generation, sq
 from workers.notices import publish_cancel
 from workers.settlement import Ending
 from workers.streams.recovery import announce_end, recover_text
-from workers.streams.terminal import Terminal
+from workers.streams.terminal import UNWRITTEN_END_SEQ, Terminal
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -51,7 +51,7 @@ async def _end_queued(context: GenerationContext, generation: Generation, attemp
         account_id=generation.account_id,
         guard=guard_attempt(generation.id, generation.account_id, attempt=attempt, status=GenerationStatus.queued),
         end_epoch=attempt + 1,
-        end_seq=1,
+        end_seq=UNWRITTEN_END_SEQ,
         text=await lost_text(context.redis, generation.id) if attempt else "",
         ending=Ending(ended_as="cancelled"),
         frozen_microcredits=generation.frozen_microcredits,

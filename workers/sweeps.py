@@ -24,7 +24,7 @@ from workers.finishing import Call, Finish, finish_generation, guard_attempt, gu
 from workers.generations import GenerationStatus, sql
 from workers.queue import Dispatch
 from workers.settlement import Ending
-from workers.streams.terminal import Failure
+from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
 
 BATCH: Final = 200
 LOST_LIMIT: Final = 3
@@ -110,7 +110,7 @@ async def _end(context: GenerationContext, row: Sequence[Any], code: Literal["wo
         account_id=account_id,
         guard=guard,
         end_epoch=attempt + 1,
-        end_seq=1,
+        end_seq=UNWRITTEN_END_SEQ,
         text=await lost_text(context.redis, generation_id) if attempt else "",
         ending=Ending(ended_as="cancelled") if cancelled else Ending(ended_as="failed", error=error),
         frozen_microcredits=frozen,
