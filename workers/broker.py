@@ -23,6 +23,8 @@ HEARTBEAT_TIMEOUT_MS: Final = 5_000
 EVERY_COMMAND: Final = 1_000_000
 """Maintenance, in chances out of a million per command: what a killed worker had fetched is put back within seconds."""
 
+CONNECTIONS: Final = 16
+POOL_TIMEOUT_S: Final = 10.0
 SOCKET_TIMEOUT_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 1.0
 
@@ -66,15 +68,18 @@ def make_broker(settings: Settings, *, middleware: list[Middleware]) -> Broker:
 
 
 def _make_redis_broker(url: str, middleware: list[Middleware]) -> RedisBroker:
-    client = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # its keyword arguments are untyped
+    # Hundreds of threads acknowledge at once: they wait for a connection instead of failing for want of one.
+    pool = redis.BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  # untyped arguments
         url,
+        max_connections=CONNECTIONS,
+        timeout=POOL_TIMEOUT_S,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         # One more try: a pooled connection may be left over from before Redis restarted.
         retry=Retry(NoBackoff(), 1),
     )
     return HoldfastRedisBroker(
-        client=client,
+        client=redis.Redis(connection_pool=pool),
         middleware=middleware,
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=EVERY_COMMAND,

@@ -43,7 +43,7 @@ _DONE: Final = Counter("holdfast_clock_done", "What periodic tasks have done", [
 _FAILED: Final = Counter("holdfast_clock_failures", "Runs of periodic tasks that failed", ["task"])
 _LEADING: Final = Gauge("holdfast_clock_leading", "Whether this process leads the clock")
 
-_log = structlog.stdlib.get_logger(__name__)
+_log = structlog.stdlib.get_logger("workers.clock")
 
 
 class PeriodicTask(msgspec.Struct, frozen=True):

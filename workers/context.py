@@ -2,9 +2,9 @@
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
@@ -13,6 +13,8 @@ from workers.catalogue import Catalogue
 from workers.providers import ProviderRegistry
 from workers.queue import GenerationQueue
 from workers.settings import Settings
+
+REDIS_CONNECTIONS: Final = 16
 
 
 class GenerationContext(NamedTuple):
@@ -43,6 +45,7 @@ async def open_context(
 
 def make_redis(redis_url: str) -> Redis:
     """Return a client for short commands that nobody should wait long for."""
-    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # its keyword arguments are untyped
-        redis_url, socket_timeout=2.0, socket_connect_timeout=1.0
+    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  # untyped arguments
+        redis_url, max_connections=REDIS_CONNECTIONS, timeout=2.0, socket_timeout=2.0, socket_connect_timeout=1.0
     )
+    return Redis.from_pool(pool)

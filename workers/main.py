@@ -1,14 +1,17 @@
 """A worker process: `python -m workers.main`. Dramatiq's own command can load it too, as `workers.main:setup`."""
 
+import argparse
 import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
 import dramatiq
 import dramatiq.worker
+import msgspec
 import structlog
 from dramatiq import Broker, Worker
 
@@ -23,9 +26,10 @@ IDLE_WAKE_MS: Final = 1_000
 
 STOP_TIMEOUT_MS: Final = 3_500
 RECONNECT_S: Final = 0.5
-"""Dramatiq would leave a queue alone for three seconds after Redis restarted."""
+ACKNOWLEDGE_AGAIN_S: Final = 1.0
+"""After Redis restarted, Dramatiq would leave a queue alone for three seconds and an acknowledgement for five."""
 
-_log = structlog.stdlib.get_logger(__name__)
+_log = structlog.stdlib.get_logger("workers.main")
 
 
 def setup(settings: Settings | None = None) -> Broker:
@@ -41,6 +45,7 @@ def setup(settings: Settings | None = None) -> Broker:
     declare_actors(broker, runtime)
     dramatiq.set_broker(broker)
     dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = RECONNECT_S
+    dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = ACKNOWLEDGE_AGAIN_S
     return broker
 
 
@@ -66,10 +71,14 @@ def run_worker(settings: Settings) -> None:
     broker.close()
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker; return the exit status."""
+    parser = argparse.ArgumentParser(prog="workers.main", description="Run one worker process.")
+    parser.add_argument("--threads", type=int, help="how many generations run at once")
+    threads = parser.parse_args(arguments).threads
     try:
-        run_worker(Settings.from_environment())
+        settings = Settings.from_environment()
+        run_worker(settings if threads is None else msgspec.structs.replace(settings, worker_threads=threads))
     except SettingsError as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
