@@ -13,7 +13,7 @@ from workers.streams.cursor import Cursor, parse_cursor
 from workers.streams.hub import StreamHub
 from workers.streams.sse import SseParser
 from workers.streams.terminal import GenerationState
-from workers.streams.wire import OPENING
+from workers.streams.wire import OPENING, stream_key
 from workers.streams.writer import StreamWriter
 
 NASTY = [
@@ -331,6 +331,24 @@ async def test_readers_wait_while_postgres_is_away(hub: StreamHub, truth: Truth,
     truth.is_down = False
 
     assert (await asyncio.wait_for(reading, 3)).text == "done"
+
+
+async def test_an_entry_that_nobody_can_read_disturbs_no_stream(
+    hub: StreamHub, stream_writer: StreamWriter, truth: Truth, generation_id: str, redis: Redis
+) -> None:
+    stream = stream_writer.open(generation_id, epoch=1, model="echo")
+    live = asyncio.create_task(follow(hub, generation_id))
+    await say(stream, "a")
+    await redis.xadd(stream_key(generation_id), {"delta": b"\xff", "more": "fields"}, id="1-5")
+    await redis.xadd(stream_key("other"), {"nonsense": b"\xff"}, id="1-2")
+    other = asyncio.create_task(follow(hub, "other"))
+    await eventually(lambda: hub.reader_count == 2)
+    await say(stream, "b")
+    await finish(stream, truth)
+    truth.settle("other", a_terminal("fine", end_seq=3))
+
+    assert (await asyncio.wait_for(live, 3)).text == "ab"
+    assert (await asyncio.wait_for(other, 3)).text == "fine"
 
 
 async def test_silent_streams_are_asked_about_in_one_question(hub: StreamHub, truth: Truth) -> None:

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ledger.amounts import format_credits
 from workers.streams.announcements import hear_changed
+from workers.streams.background import start_all, stop_all
 from workers.streams.connections import MAX_AGE_S, TICK_S, Connection, Connections
 from workers.streams.wire import COMMENT, OPENING, ascii_json, reconnect_frame
 
@@ -71,16 +72,13 @@ class BalanceHub:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        jobs = (hear_changed(self._redis_url, self._note), self._ask_forever(), self._housekeep())
-        self._tasks = [asyncio.create_task(job, name=f"balance-hub-{job.__name__}") for job in jobs]
+        self._tasks = start_all(self._hear, self._ask_forever, self._housekeep)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop_all(self._tasks)
 
     @property
     def reader_count(self) -> int:
@@ -124,6 +122,9 @@ class BalanceHub:
             if account_id in self._watches:
                 self._changed[account_id] = None
                 self._change.set()
+
+    async def _hear(self) -> None:
+        await hear_changed(self._redis_url, self._note)
 
     async def _housekeep(self) -> None:
         polled_s = time.monotonic()

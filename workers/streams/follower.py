@@ -118,9 +118,14 @@ class StreamFollower:
 def take_entries(feed: Feed, entries: RawEntries) -> bool:
     """Give a feed what Redis returned; whether any of it was news."""
     is_news = False
-    for entry_id, (kind, payload) in entries:
-        cursor, _ = parse_entry_id(entry_id)
-        is_news = feed.take_entry(cursor, kind.decode(), payload.decode()) or is_news
+    for entry_id, fields in entries:
+        try:
+            cursor, _ = parse_entry_id(entry_id)
+            kind, payload = fields
+            is_news = feed.take_entry(cursor, kind.decode(), payload.decode()) or is_news
+        except ValueError:
+            # Not written by this program. Left out, it costs its stream a snapshot at most, and the others nothing.
+            _log.warning("stream_entry_unreadable", generation_id=feed.generation_id, entry_id=repr(entry_id))
     if entries:
         feed.last_entry_id = entries[-1][0].decode()
     return is_news

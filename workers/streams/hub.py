@@ -14,6 +14,7 @@ from typing import Final, Self, TypeAlias, cast
 
 import structlog
 
+from workers.streams.background import start_all, stop_all
 from workers.streams.connections import MAX_AGE_S, TICK_S, Connection, Connections
 from workers.streams.cursor import Cursor
 from workers.streams.feed import Feed
@@ -68,16 +69,13 @@ class StreamHub:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        jobs = (self._follower.run(), self._refresh_forever(), self._ask_forever(), self._housekeep())
-        self._tasks = [asyncio.create_task(job, name=f"stream-hub-{job.__name__}") for job in jobs]
+        self._tasks = start_all(self._follower.run, self._refresh_forever, self._ask_forever, self._housekeep)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop_all(self._tasks)
         await self._follower.close()
         await self._link.close()
 
