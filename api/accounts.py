@@ -9,10 +9,10 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
 from api.answers import Answer
-from api.cursors import LIMIT_DEFAULT, Page, PageCursor, PageLimit, after_version, page_of
+from api.cursors import LIMIT_DEFAULT, Page, PageLimit, VersionCursor, after_version, page_of
 from api.errors import AmbiguousPoint
 from api.event_views import EventView, event_view
-from api.fields import Name, credits_of, parse_moment
+from api.fields import Name, credits_of, parse_moment, parse_place
 from api.idempotency import once
 from api.principal import MOVERS, READERS
 from api.requests import ApiRequest
@@ -61,7 +61,10 @@ class BalanceAnswer(Struct, frozen=True, kw_only=True):
     lots: list[LotAnswer]
 
 
-Sequence = Annotated[int | None, QueryParameter(name="seq", ge=1, le=2**63 - 1)]
+SealedPlace = Annotated[
+    str | None,
+    QueryParameter(name="seq", max_length=19, schema_extra={"type": "integer", "minimum": 1, "maximum": 2**63 - 1}),
+]
 PointInTime = Annotated[str | None, QueryParameter(name="at", max_length=40, schema_extra={"format": "date-time"})]
 
 
@@ -77,9 +80,9 @@ async def read(account_id: UUID, request: ApiRequest) -> Answer[AccountAnswer]:
     return Answer(await account_answer(request.services, account_id))
 
 
-@get("/v1/accounts/{account_id:uuid}/balance", opt={"roles": READERS})
+@get("/v1/accounts/{account_id:uuid}/balance", opt={"roles": READERS, "problems": (422,)})
 async def balance(
-    account_id: UUID, request: ApiRequest, at: PointInTime = None, seq: Sequence = None
+    account_id: UUID, request: ApiRequest, at: PointInTime = None, seq: SealedPlace = None
 ) -> Answer[BalanceAnswer]:
     """Return what an account has now, had at a time, or had as of a place in the sealed order of all events."""
     return Answer(await balance_answer(request.services, account_id, at=at, seq=seq))
@@ -87,7 +90,7 @@ async def balance(
 
 @get("/v1/accounts/{account_id:uuid}/events", opt={"roles": READERS})
 async def events(
-    account_id: UUID, request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None
+    account_id: UUID, request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: VersionCursor = None
 ) -> Answer[Page[EventView]]:
     """List an account's events in version order."""
     return Answer(await events_page(request.services, account_id, limit=limit, cursor=cursor))
@@ -113,23 +116,24 @@ async def account_answer(services: Services, account_id: UUID) -> AccountAnswer:
     return _account_answer(account)
 
 
-async def balance_answer(services: Services, account_id: UUID, *, at: str | None, seq: int | None) -> BalanceAnswer:
+async def balance_answer(services: Services, account_id: UUID, *, at: str | None, seq: str | None) -> BalanceAnswer:
     """Read a balance, now or as of a point, and show it.
 
     Raises:
         AccountNotFound: there is no such account, or there was none then.
         AmbiguousPoint: both `at` and `seq` are given.
-        MalformedRequest: `at` is not a time.
+        MalformedRequest: `at` is not a time, or `seq` not a number.
     """
     if at is not None and seq is not None:
         raise AmbiguousPoint
     moment = None if at is None else parse_moment(at)
+    place = None if seq is None else parse_place(seq)
     now = datetime.now(UTC)
     async with services.database.connection() as connection:
-        if moment is None and seq is None:
+        if moment is None and place is None:
             found = await read_balance(connection, account_id, now=now)
         else:
-            found = await read_balance_as_of(connection, account_id, at=moment, seq=seq, now=now)
+            found = await read_balance_as_of(connection, account_id, at=moment, seq=place, now=now)
     return _balance_answer(found)
 
 

@@ -39,9 +39,12 @@ class RawAnswer:
 class NoContent:
     """The answer 204, which has no body and so says nothing about one."""
 
+    def __init__(self, headers: tuple[Header, ...] = ()) -> None:
+        self._headers = headers
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the status."""
-        await send({"type": "http.response.start", "status": 204, "headers": []})
+        """Send the status and the headers."""
+        await send({"type": "http.response.start", "status": 204, "headers": self._headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -14,6 +14,7 @@ from api import problems
 from api.access_log import AccessLog
 from api.auth import AuthenticationMiddleware, check_routes
 from api.edge import Edge
+from api.options import OptionsMiddleware
 from api.requests import ApiRequest
 from api.routes import ROUTES
 from api.services import Services, open_services
@@ -38,7 +39,8 @@ class Application:
             route_handlers=ROUTES,
             request_class=ApiRequest,
             middleware=[
-                DefineMiddleware(AuthenticationMiddleware, authenticator=lambda: self.routed.services.authenticator)
+                OptionsMiddleware,
+                DefineMiddleware(AuthenticationMiddleware, authenticator=lambda: self.routed.services.authenticator),
             ],
             exception_handlers={Exception: problems.handle},
             lifespan=[self._lifespan],

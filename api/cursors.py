@@ -13,11 +13,15 @@ from workers.errors import InvalidCursor
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
+VERSION_FORMAT: Final = "holdfast-version-cursor"
+ID_FORMAT: Final = "holdfast-id-cursor"
+"""Formats mark in the OpenAPI document what only an earlier page can give."""
 
 Item = TypeVar("Item")
 
 PageLimit: TypeAlias = Annotated[int, QueryParameter(name="limit", ge=1, le=LIMIT_MAX)]
-PageCursor: TypeAlias = Annotated[str | None, QueryParameter(name="cursor", max_length=200)]
+VersionCursor: TypeAlias = Annotated[str | None, QueryParameter(name="cursor", schema_extra={"format": VERSION_FORMAT})]
+IdCursor: TypeAlias = Annotated[str | None, QueryParameter(name="cursor", schema_extra={"format": ID_FORMAT})]
 
 
 class Page(msgspec.Struct, Generic[Item], frozen=True):

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias
+from uuid import UUID
 
 from msgspec import Meta, ValidationError, convert
 
@@ -13,17 +14,29 @@ from ledger.rows import from_us, to_us
 NO_NUL: Final = r"^[^\x00]*$"
 """Postgres cannot store NUL in text."""
 
+MAX_PLACE: Final = 2**63 - 1
+
 END: Final = r"$(?!\n)"
 """The end of a text in a pattern. Python's `$` alone would let a line feed follow."""
 
 _ZERO: Final = re.compile(r"0{1,13}(\.0{1,6})?", re.ASCII)
+
+_NOT_ZERO: Final = r"(?!0+(\.0+)?$)"
 
 Credits: TypeAlias = Annotated[
     str,
     Meta(
         max_length=40,
         description="A decimal string of credits with at most 6 places, such as 12.5; never a JSON number.",
-        extra_json_schema={"pattern": r"^[0-9]{1,13}(\.[0-9]{1,6})?$", "examples": ["12.5"]},
+        extra_json_schema={"pattern": rf"^{_NOT_ZERO}[0-9]{{1,13}}(\.[0-9]{{1,6}})?$", "examples": ["12.5"]},
+    ),
+]
+CreditsOrNone: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        description="A decimal string with at most 6 places; may be 0.",
+        extra_json_schema={"pattern": r"^[0-9]{1,13}(\.[0-9]{1,6})?$", "examples": ["3.75"]},
     ),
 ]
 SignedCredits: TypeAlias = Annotated[
@@ -31,7 +44,7 @@ SignedCredits: TypeAlias = Annotated[
     Meta(
         max_length=40,
         description="A decimal string of credits that may be negative, such as -5.",
-        extra_json_schema={"pattern": r"^-?[0-9]{1,13}(\.[0-9]{1,6})?$", "examples": ["-5"]},
+        extra_json_schema={"pattern": rf"^-?{_NOT_ZERO}[0-9]{{1,13}}(\.[0-9]{{1,6}})?$", "examples": ["-5"]},
     ),
 ]
 Reference: TypeAlias = Annotated[str, Meta(max_length=200, pattern=NO_NUL, description="The caller's own reference.")]
@@ -62,6 +75,29 @@ def parse_credits_or_zero(text: str) -> int:
         InvalidAmount: see `parse_credits`.
     """
     return 0 if _ZERO.fullmatch(text) else parse_credits(text)
+
+
+def parse_place(text: str) -> int:
+    """Read a place in the sealed order from a query parameter. Litestar would take `null` for none and `1.0` for one.
+
+    Raises:
+        MalformedRequest: it is not a whole number from 1 on.
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_PLACE):
+        raise MalformedRequest("seq must be a whole number from 1 on")
+    return int(text)
+
+
+def parse_id(text: str, *, name: str) -> UUID:
+    """Read an id from a query parameter.
+
+    Raises:
+        MalformedRequest: it is not one.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise MalformedRequest(f"{name} must be a UUID") from None
 
 
 def parse_moment(text: str) -> datetime:

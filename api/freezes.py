@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from api.answers import Answer
-from api.fields import NO_NUL, Credits, Reference, credits_of, parse_credits_or_zero
+from api.fields import NO_NUL, Credits, CreditsOrNone, Reference, credits_of, parse_credits_or_zero
 from api.principal import MOVERS, READERS, Principal
 from api.requests import ApiRequest
 from ledger.account import FreezeState
@@ -46,7 +46,7 @@ class FreezeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class ConfirmRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """How much of the freeze to take; all of it where nothing is said."""
 
-    amount: Credits | None = None
+    amount: CreditsOrNone | None = None
 
     def command(self, freeze: FreezeView, command_key: str, principal: Principal) -> Confirm:
         """Return the ledger's command for it."""

@@ -9,8 +9,8 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api.answers import Answer
-from api.cursors import LIMIT_DEFAULT, Page, PageCursor, PageLimit
-from api.fields import credits_of, us_moment
+from api.cursors import LIMIT_DEFAULT, IdCursor, Page, PageLimit
+from api.fields import credits_of, parse_id, us_moment
 from api.idempotency import once
 from api.ownership import acting_account, visible_account
 from api.principal import EVERYONE, RUNNERS, Principal, Role
@@ -22,7 +22,7 @@ from workers.generations import Generation, get_generation, list_generations, us
 from workers.requests import GenerationRequest
 from workers.streams.terminal import Failure
 
-OfAccount = Annotated[UUID | None, QueryParameter(name="account_id")]
+OfAccount = Annotated[str | None, QueryParameter(name="account_id", max_length=40, schema_extra={"format": "uuid"})]
 
 
 class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,10 +118,11 @@ async def read(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAns
 
 @get("/v1/generations", opt={"roles": EVERYONE, "problems": (404,)})
 async def list_all(
-    request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None, of_account: OfAccount = None
+    request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: IdCursor = None, of_account: OfAccount = None
 ) -> Answer[Page[GenerationAnswer]]:
     """List generations, newest first: a user's own, or those of one account or of all."""
-    scope = visible_account(request.principal, of_account)
+    account_id = None if of_account is None else parse_id(of_account, name="account_id")
+    scope = visible_account(request.principal, account_id)
     page = await list_generations(request.services.database, account_id=scope, limit=limit, cursor=cursor)
     answers = [generation_answer(found, request.principal) for found in page.items]
     return Answer(Page(answers, page.next_cursor))

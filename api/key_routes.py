@@ -10,7 +10,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from api.answers import Answer
-from api.cursors import LIMIT_DEFAULT, Page, PageCursor, PageLimit, before_id, page_of
+from api.cursors import LIMIT_DEFAULT, IdCursor, Page, PageLimit, before_id, page_of
 from api.errors import InvalidRequest, NotFound
 from api.fields import Name
 from api.idempotency import once
@@ -74,7 +74,7 @@ async def create(data: JSONBody[KeyRequest], request: ApiRequest) -> Answer[NewK
 
 @get("/v1/keys", opt={"roles": AUDITORS})
 async def list_all(
-    request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None
+    request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: IdCursor = None
 ) -> Answer[Page[KeyRecord]]:
     """List API keys, newest first, without their secrets."""
     before = before_id(cursor)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from api.accounts import BalanceAnswer, balance_answer
 from api.answers import Answer
-from api.cursors import LIMIT_DEFAULT, Page, PageCursor, PageLimit, after_version, page_of
+from api.cursors import LIMIT_DEFAULT, Page, PageLimit, VersionCursor, after_version, page_of
 from api.fields import credits_of, us_moment
 from api.ownership import own_account
 from api.principal import EVERYONE, USERS, Role
@@ -57,7 +57,7 @@ async def balance(request: ApiRequest) -> Answer[BalanceAnswer]:
 
 @get("/v1/me/statement", opt={"roles": USERS})
 async def statement(
-    request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None
+    request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: VersionCursor = None
 ) -> Answer[Page[StatementLine]]:
     """List what happened to the caller's account, in order, with the running balance."""
     return Answer(await statement_page(request.services, own_account(request.principal), limit=limit, cursor=cursor))

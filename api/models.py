@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from api.answers import Answer
 from api.cursors import Page
-from api.fields import Moment, credits_of, moment_us, parse_credits_or_zero
+from api.fields import CreditsOrNone, Moment, credits_of, moment_us, parse_credits_or_zero
 from api.idempotency import once
 from api.principal import ADMINS, AUDITORS, EVERYONE
 from api.requests import ApiRequest
@@ -17,14 +17,6 @@ from ledger.rows import from_us
 from workers.catalogue import Model, ModelDefinition, PriceVersion
 from workers.pricing import Prices
 
-Price = Annotated[
-    str,
-    Meta(
-        max_length=40,
-        description="A decimal string with at most 6 places; may be 0.",
-        extra_json_schema={"pattern": r"^[0-9]{1,13}(\.[0-9]{1,6})?$", "examples": ["3.75"]},
-    ),
-]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
 ModelName = Annotated[str, PathParameter(max_length=100)]
 
@@ -32,10 +24,10 @@ ModelName = Annotated[str, PathParameter(max_length=100)]
 class PriceFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Prices per million tokens. Cached input costs what input costs where nothing is said."""
 
-    input_per_mtok: Price
-    output_per_mtok: Price
-    cache_read_per_mtok: Price | None = None
-    cache_write_per_mtok: Price | None = None
+    input_per_mtok: CreditsOrNone
+    output_per_mtok: CreditsOrNone
+    cache_read_per_mtok: CreditsOrNone | None = None
+    cache_write_per_mtok: CreditsOrNone | None = None
 
     def prices(self) -> Prices:
         """Return the prices in millionths of their unit.

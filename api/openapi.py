@@ -16,7 +16,8 @@ from api.answers import Answer, RawAnswer
 from api.principal import Role
 from api.problems import STATUS_OF_CODE
 from api.requests import ApiRequest
-from ledger.commands import COMMAND_KEY_MAX_CHARACTERS
+from api.streams import CURSOR_SCHEMA, EVENTS
+from ledger.commands import COMMAND_KEY_MAX_CHARACTERS, OWN_KEY_PREFIX
 
 VERSION: Final = "1"
 _SCHEMAS: Final = "#/components/schemas/{name}"
@@ -145,12 +146,12 @@ def _parameter_schema(annotation: Any, marker: ParameterKwarg | None) -> dict[st
 
 def _headers(method: str, handler: HTTPRouteHandler) -> Iterator[dict[str, Any]]:
     if method == "post":
-        schema = {"type": "string", "minLength": 1, "maxLength": COMMAND_KEY_MAX_CHARACTERS}
+        schema = {"type": "string", "pattern": f"^(?!{OWN_KEY_PREFIX})[ -~]{{1,{COMMAND_KEY_MAX_CHARACTERS}}}$"}
         required = bool(handler.opt.get("moves_credits")) and not handler.opt.get("own_keys")
         yield {"name": "Idempotency-Key", "in": "header", "required": required, "schema": schema}
-    if handler.opt.get("media_type") == "text/event-stream" and _has_path_parameter(handler):
+    if handler.opt.get("media_type") == EVENTS and _has_path_parameter(handler):
         description = "Where to go on from; wins over `cursor`."
-        yield {"name": "Last-Event-ID", "in": "header", "description": description, "schema": {"type": "string"}}
+        yield {"name": "Last-Event-ID", "in": "header", "description": description, "schema": CURSOR_SCHEMA}
 
 
 def _responses(method: str, handler: HTTPRouteHandler) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def _problem(status: int) -> dict[str, Any]:
 
 def _answer_content(handler: HTTPRouteHandler) -> dict[str, Any]:
     if media_type := handler.opt.get("media_type"):
-        return {media_type: {"schema": {"type": "string"}}}
+        return {media_type: {} if media_type == EVENTS else {"schema": {"type": "string"}}}
     return {"application/json": {"schema": _reference(_answer_type(handler))}}
 
 

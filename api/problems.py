@@ -32,7 +32,6 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "malformed_request": 400,
     "invalid_cursor": 400,
     "malformed_cursor": 400,
-    "ambiguous_point": 400,
     "idempotency_key_required": 400,
     # 401, 403, 404, 405, 413, 415: may not, is not, or not in this form
     "unauthenticated": 401,
@@ -61,6 +60,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "secret_not_replayable": 409,
     # 422: readable, but means nothing that can be done
     "invalid_request": 422,
+    "ambiguous_point": 422,
     "invalid_amount": 422,
     "invalid_text": 422,
     "amount_exceeds_freeze": 422,

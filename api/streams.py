@@ -14,9 +14,8 @@ from api.principal import EVERYONE, USERS
 from api.requests import ApiRequest
 from workers.streams.cursor import parse_cursor
 
-StreamCursor = Annotated[
-    str | None, QueryParameter(name="cursor", max_length=100, schema_extra={"pattern": r"^[0-9]{4}\.[0-9]{12}$"})
-]
+CURSOR_SCHEMA: Final = {"type": "string", "pattern": r"^[0-9]{4}\.[0-9]{12}$"}
+StreamCursor = Annotated[str | None, QueryParameter(name="cursor", max_length=100, schema_extra=CURSOR_SCHEMA)]
 
 EVENTS: Final = "text/event-stream"
 
