@@ -21,7 +21,7 @@ from ops.errors import CannotReach
 from ops.services.binaries import postgres_programs
 from ops.services.identity import Identity, identity_for, launched
 from ops.services.process import POLL_S, ServiceProcess, stop_leftover
-from ops.services.sockets import prepare, release, socket_directory
+from ops.services.sockets import prepare, release, remove_postgres_sockets, socket_directory
 
 sql = statements.load("ops.services")
 
@@ -161,6 +161,8 @@ class EmbeddedPostgres:
             stop_signal=signal.SIGINT,
             timeout_s=STOP_TIMEOUT_S,
         )
+        # Its socket's lock names the same process, and would be believed while a stranger or a zombie has that number.
+        remove_postgres_sockets(self._sockets)
         try:
             await self._start_server(identity)
             await self._ensure_roles_and_database()
@@ -218,7 +220,7 @@ class EmbeddedPostgres:
             cwd="/",
         )
         if made.returncode != 0:
-            raise CannotReach(f"cannot make a Postgres cluster in {self._cluster}: {_last_line(made.stderr)}")
+            raise CannotReach(f"cannot make a Postgres cluster in {self._cluster}: {_reason(made.stderr)}")
         unfinished.rename(self._cluster)
 
     async def _start_server(self, identity: Identity) -> None:
@@ -243,7 +245,7 @@ class EmbeddedPostgres:
                 return
             said = process.log_tail()
             if PREDECESSOR_ALIVE not in said.rsplit("FATAL", 1)[-1] or time.monotonic() > deadline:
-                raise CannotReach(f"the embedded Postgres did not start: {_last_line(said)} (see {self.log_path})")
+                raise CannotReach(f"the embedded Postgres did not start: {_reason(said)} (see {self.log_path})")
             await asyncio.sleep(POLL_S * 10)
 
     async def _ready(self, process: ServiceProcess) -> bool:
@@ -271,6 +273,8 @@ class EmbeddedPostgres:
                 await connection.execute(sql.CREATE_DATABASE)
 
 
-def _last_line(output: str) -> str:
+def _reason(output: str) -> str:
+    """Find the line that says why Postgres gave up; it goes on to say that it has shut down."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+    return (fatal or lines or ["it said nothing"])[-1]

@@ -45,6 +45,12 @@ def prepare(directory: Path, identity: Identity) -> None:
     identity.adopt(directory)
 
 
+def remove_postgres_sockets(directory: Path) -> None:
+    """Remove what a killed Postgres left in `directory`. The caller knows that none is running."""
+    for left_behind in directory.glob(".s.PGSQL.*"):
+        left_behind.unlink(missing_ok=True)
+
+
 def release(directory: Path) -> None:
     """Remove `directory` if no server is left in it, so that nothing of ours stays in /tmp."""
     with contextlib.suppress(OSError):

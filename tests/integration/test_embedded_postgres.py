@@ -21,9 +21,7 @@ from tests.waiting import eventually
 SMALL = {"shared_buffers": "16MB", "max_connections": "20"}
 
 
-def small_postgres(
-    data_dir: Path, identity: Identity | None = None
-) -> EmbeddedPostgres:
+def small_postgres(data_dir: Path, identity: Identity | None = None) -> EmbeddedPostgres:
     return EmbeddedPostgres(data_dir, settings=SMALL, identity=identity)
 
 
@@ -34,38 +32,27 @@ async def postgres(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def asked(url: str, question: bytes) -> object:
-    async with await psycopg.AsyncConnection.connect(
-        url, autocommit=True
-    ) as connection:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         row = await (await connection.execute(question)).fetchone()
         return None if row is None else row[0]
 
 
 async def told(url: str, *statements: bytes) -> None:
-    async with await psycopg.AsyncConnection.connect(
-        url, autocommit=True
-    ) as connection:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         for statement in statements:
             await connection.execute(statement)
 
 
 async def test_each_url_logs_in_as_its_own_role(postgres: EmbeddedPostgres) -> None:
-    assert (
-        await asked(postgres.owner_url, b"SELECT current_user::text")
-        == "holdfast_owner"
-    )
+    assert await asked(postgres.owner_url, b"SELECT current_user::text") == "holdfast_owner"
     assert await asked(postgres.app_url, b"SELECT current_user::text") == "holdfast_app"
-    assert (
-        await asked(postgres.superuser_url, b"SELECT current_user::text") == "postgres"
-    )
+    assert await asked(postgres.superuser_url, b"SELECT current_user::text") == "postgres"
 
 
 async def test_neither_owner_nor_application_is_a_superuser(
     postgres: EmbeddedPostgres,
 ) -> None:
-    question = (
-        b"SELECT count(*) FROM pg_roles WHERE rolsuper AND rolname LIKE 'holdfast%'"
-    )
+    question = b"SELECT count(*) FROM pg_roles WHERE rolsuper AND rolname LIKE 'holdfast%'"
 
     assert await asked(postgres.superuser_url, question) == 0
 
@@ -85,9 +72,7 @@ async def test_commits_are_durable_by_default(postgres: EmbeddedPostgres) -> Non
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate", "kill"])
-async def test_a_restart_of_any_kind_keeps_the_data_and_the_address(
-    postgres: EmbeddedPostgres, mode: str
-) -> None:
+async def test_a_restart_of_any_kind_keeps_the_data_and_the_address(postgres: EmbeddedPostgres, mode: str) -> None:
     url = postgres.owner_url
     await told(url, b"CREATE TABLE kept (n int)", b"INSERT INTO kept VALUES (41), (1)")
 
@@ -102,8 +87,10 @@ async def test_a_pid_file_naming_a_living_stranger_does_not_stop_the_start(
 ) -> None:
     pid_file = tmp_path / "data" / "postgres" / "postmaster.pid"
     left_behind = pid_file.read_text().split("\n")
+    socket_lock = tmp_path / "data" / "run" / ".s.PGSQL.5432.lock"
     await postgres.stop("kill")
-    pid_file.write_text("\n".join([str(os.getpid()), *left_behind[1:]]))
+    for lock in (pid_file, socket_lock):
+        lock.write_text("\n".join([str(os.getpid()), *left_behind[1:]]))
 
     await postgres.start()
 
@@ -157,9 +144,7 @@ async def test_postgres_ends_when_the_process_that_started_it_is_killed(
         "print(postgres.pid, flush=True)\n"
         "signal.pause()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as owner:
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
 
@@ -170,12 +155,8 @@ async def test_postgres_ends_when_the_process_that_started_it_is_killed(
 
 if os.geteuid() == 0:
 
-    @pytest.mark.parametrize(
-        "identity", [in_namespace(unprivileged_user()), dropped_to(unprivileged_user())]
-    )
-    async def test_root_runs_it_as_somebody_else_below_a_private_directory(
-        tmp_path: Path, identity: Identity
-    ) -> None:
+    @pytest.mark.parametrize("identity", [in_namespace(unprivileged_user()), dropped_to(unprivileged_user())])
+    async def test_root_runs_it_as_somebody_else_below_a_private_directory(tmp_path: Path, identity: Identity) -> None:
         tmp_path.chmod(0o700)
 
         async with small_postgres(tmp_path / "data", identity) as postgres:
