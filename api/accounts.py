@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import get, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
 from api.answers import Answer
@@ -75,14 +75,14 @@ async def create(data: JSONBody[AccountRequest], request: ApiRequest) -> Answer[
 
 
 @get("/v1/accounts/{account_id:uuid}", opt={"roles": READERS})
-async def read(account_id: UUID, request: ApiRequest) -> Answer[AccountAnswer]:
+async def read(account_id: FromPath[UUID], request: ApiRequest) -> Answer[AccountAnswer]:
     """Return an account as it is now."""
     return Answer(await account_answer(request.services, account_id))
 
 
 @get("/v1/accounts/{account_id:uuid}/balance", opt={"roles": READERS, "problems": (422,)})
 async def balance(
-    account_id: UUID, request: ApiRequest, at: PointInTime = None, seq: SealedPlace = None
+    account_id: FromPath[UUID], request: ApiRequest, at: PointInTime = None, seq: SealedPlace = None
 ) -> Answer[BalanceAnswer]:
     """Return what an account has now, had at a time, or had as of a place in the sealed order of all events."""
     return Answer(await balance_answer(request.services, account_id, at=at, seq=seq))
@@ -90,7 +90,7 @@ async def balance(
 
 @get("/v1/accounts/{account_id:uuid}/events", opt={"roles": READERS})
 async def events(
-    account_id: UUID, request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: VersionCursor = None
+    account_id: FromPath[UUID], request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: VersionCursor = None
 ) -> Answer[Page[EventView]]:
     """List an account's events in version order."""
     return Answer(await events_page(request.services, account_id, limit=limit, cursor=cursor))

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Final
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -43,7 +43,7 @@ class Application:
                 DefineMiddleware(AuthenticationMiddleware, authenticator=lambda: self.routed.services.authenticator),
             ],
             exception_handlers={Exception: problems.handle},
-            lifespan=[self._lifespan],
+            lifespan=[lambda _: self.running()],
             request_max_body_size=MAX_BODY_BYTES,
             openapi_config=None,  # `api.openapi` builds the document
             logging_config=None,
@@ -61,10 +61,11 @@ class Application:
         await self.routed.services.drain()
 
     @contextlib.asynccontextmanager
-    async def _lifespan(self, app: Litestar) -> AsyncGenerator[None, Any]:
+    async def running(self) -> AsyncGenerator[Services]:
+        """Open what the application needs for as long as it runs; a server does so by the lifespan protocol."""
         async with open_services(self._settings) as services:
             self.routed.services = services
-            yield
+            yield services
 
 
 def _logs_as_json(log_format: str) -> bool:

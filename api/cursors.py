@@ -71,6 +71,6 @@ def _decode(cursor: str, kind: type[Place]) -> Place:
         )
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise InvalidCursor from None
-    if isinstance(place, int) and not 0 <= place < 2**63:
+    if _encode(place) != cursor or (isinstance(place, int) and not 0 <= place < 2**63):
         raise InvalidCursor
     return place

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from litestar import get, post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api.answers import Answer
@@ -134,14 +134,16 @@ def rolled_back_view(freeze: FreezeView, outcome: Outcome) -> FreezeAnswer:
 
 
 @post("/v1/accounts/{account_id:uuid}/freezes", opt={"roles": MOVERS, "moves_credits": True, "problems": (402, 409)})
-async def freeze(account_id: UUID, data: JSONBody[FreezeRequest], request: ApiRequest) -> Answer[FreezeAnswer]:
+async def freeze(
+    account_id: FromPath[UUID], data: JSONBody[FreezeRequest], request: ApiRequest
+) -> Answer[FreezeAnswer]:
     """Set credits aside for one piece of work, for `ttl_s` seconds at most."""
     outcome = await request.services.writer.submit(data.command(account_id, request.command_key, request.principal))
     return Answer(opened_view(outcome), status=201, replayed=outcome.replayed)
 
 
 @get("/v1/freezes/{freeze_id:uuid}", opt={"roles": READERS})
-async def read_freeze(freeze_id: UUID, request: ApiRequest) -> Answer[FreezeAnswer]:
+async def read_freeze(freeze_id: FromPath[UUID], request: ApiRequest) -> Answer[FreezeAnswer]:
     """Return a freeze as it is now."""
     return Answer(stored_view(await request.services.freezes.get(freeze_id)))
 
@@ -152,7 +154,7 @@ async def read_freeze(freeze_id: UUID, request: ApiRequest) -> Answer[FreezeAnsw
     opt={"roles": MOVERS, "moves_credits": True, "problems": (409,)},
 )
 async def confirm(
-    freeze_id: UUID, request: ApiRequest, data: JSONBody[ConfirmRequest] = TAKE_ALL
+    freeze_id: FromPath[UUID], request: ApiRequest, data: JSONBody[ConfirmRequest] = TAKE_ALL
 ) -> Answer[FreezeAnswer]:
     """Take all or part of a freeze; the rest is released."""
     command_key = request.command_key
@@ -167,7 +169,7 @@ async def confirm(
     opt={"roles": MOVERS, "moves_credits": True, "problems": (409,)},
 )
 async def rollback(
-    freeze_id: UUID, request: ApiRequest, data: JSONBody[RollbackRequest] = NO_REASON
+    freeze_id: FromPath[UUID], request: ApiRequest, data: JSONBody[RollbackRequest] = NO_REASON
 ) -> Answer[FreezeAnswer]:
     """Release the whole freeze."""
     command_key = request.command_key

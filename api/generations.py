@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from litestar import get, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api.answers import Answer
@@ -109,7 +109,7 @@ async def create(data: JSONBody[GenerationBody], request: ApiRequest) -> Answer[
 
 
 @get("/v1/generations/{generation_id:uuid}", opt={"roles": EVERYONE})
-async def read(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
+async def read(generation_id: FromPath[UUID], request: ApiRequest) -> Answer[GenerationAnswer]:
     """Return a generation as it is now."""
     scope = visible_account(request.principal, None)
     found = await get_generation(request.services.database, generation_id, account_id=scope)
@@ -133,13 +133,13 @@ async def list_all(
     status_code=202,
     opt={"roles": RUNNERS, "also": (200,), "problems": (409,)},
 )
-async def cancel(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
+async def cancel(generation_id: FromPath[UUID], request: ApiRequest) -> Answer[GenerationAnswer]:
     """Ask for a generation to be stopped: 202; one that has ended stays as it is: 200."""
     return await once(request, lambda _: ask_to_cancel(generation_id, request))
 
 
 @post("/v1/generations/{generation_id:uuid}/retry", status_code=202, opt={"roles": RUNNERS, "problems": (402, 409)})
-async def retry(generation_id: UUID, request: ApiRequest) -> Answer[AdmittedAnswer]:
+async def retry(generation_id: FromPath[UUID], request: ApiRequest) -> Answer[AdmittedAnswer]:
     """Ask again for what failed or was cancelled: a new generation, at today's price, linked by `retry_of`."""
     admitted = await retry_generation(
         request.services.generations,

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import delete, get, post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 from psycopg import AsyncConnection
 
@@ -84,7 +84,7 @@ async def list_all(
 
 
 @delete("/v1/keys/{key_id:uuid}", opt={"roles": ADMINS})
-async def revoke(key_id: UUID, request: ApiRequest) -> None:
+async def revoke(key_id: FromPath[UUID], request: ApiRequest) -> None:
     """Revoke a key: its holder's next request is refused. Revoking it again changes nothing.
 
     Raises:

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api.answers import Answer
@@ -109,28 +109,28 @@ class ChargeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 @post("/v1/accounts/{account_id:uuid}/top-ups", opt={"roles": MOVERS, "moves_credits": True})
-async def top_up(account_id: UUID, data: JSONBody[TopUpRequest], request: ApiRequest) -> Answer[EventView]:
+async def top_up(account_id: FromPath[UUID], data: JSONBody[TopUpRequest], request: ApiRequest) -> Answer[EventView]:
     """Bring in credits that were bought, as a new lot."""
     command = data.command(account_id, request.command_key, request.principal)
     return event_answer(await request.services.writer.submit(command))
 
 
 @post("/v1/accounts/{account_id:uuid}/grants", opt={"roles": MOVERS, "moves_credits": True})
-async def grant(account_id: UUID, data: JSONBody[GrantRequest], request: ApiRequest) -> Answer[EventView]:
+async def grant(account_id: FromPath[UUID], data: JSONBody[GrantRequest], request: ApiRequest) -> Answer[EventView]:
     """Bring in credits that are given, as a new lot."""
     command = data.command(account_id, request.command_key, request.principal)
     return event_answer(await request.services.writer.submit(command))
 
 
 @post("/v1/accounts/{account_id:uuid}/adjustments", opt={"roles": ADMINS, "moves_credits": True, "problems": (402,)})
-async def adjust(account_id: UUID, data: JSONBody[AdjustRequest], request: ApiRequest) -> Answer[EventView]:
+async def adjust(account_id: FromPath[UUID], data: JSONBody[AdjustRequest], request: ApiRequest) -> Answer[EventView]:
     """Correct a balance by a signed amount; only `allow_negative` lets it end below zero."""
     command = data.command(account_id, request.command_key, request.principal)
     return event_answer(await request.services.writer.submit(command))
 
 
 @post("/v1/accounts/{account_id:uuid}/charges", opt={"roles": MOVERS, "moves_credits": True, "problems": (402,)})
-async def charge(account_id: UUID, data: JSONBody[ChargeRequest], request: ApiRequest) -> Answer[EventView]:
+async def charge(account_id: FromPath[UUID], data: JSONBody[ChargeRequest], request: ApiRequest) -> Answer[EventView]:
     """Debit credits in one step."""
     command = data.command(account_id, request.command_key, request.principal)
     return event_answer(await request.services.writer.submit(command))

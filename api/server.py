@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.app import Application, create_app
 from api.event_stream import ABORT_EXTENSION
 
-GRACEFUL_TIMEOUT_S: Final = 3
+GRACEFUL_TIMEOUT_S: Final = 2
 KEEP_ALIVE_S: Final = 75
 """How long an idle connection is kept: longer than the 60 s of most load balancers, so that they close first."""
 

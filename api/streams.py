@@ -4,7 +4,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from litestar import get
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp
 
 from api.answers import NO_CONTENT
@@ -21,7 +21,7 @@ EVENTS: Final = "text/event-stream"
 
 
 @get("/v1/generations/{generation_id:uuid}/events", opt={"roles": EVERYONE, "media_type": EVENTS, "also": (204,)})
-async def generation_events(generation_id: UUID, request: ApiRequest, cursor: StreamCursor = None) -> ASGIApp:
+async def generation_events(generation_id: FromPath[UUID], request: ApiRequest, cursor: StreamCursor = None) -> ASGIApp:
     """Stream a generation's events from the cursor on, or from the beginning; 204 to a reader who has the end."""
     return await follow_generation(generation_id, request, request.header(b"last-event-id") or cursor)
 
