@@ -1,7 +1,7 @@
 """A platform without processes around it: accounts with credits, the catalogue, and what admission needs."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from uuid import UUID
 
 import psycopg
@@ -29,7 +29,7 @@ def settings_for(database_url: str, redis_url: str, environment: Mapping[str, st
 @contextlib.asynccontextmanager
 async def generation_context(
     database_url: str, redis_url: str, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[GenerationContext]:
+) -> AsyncGenerator[GenerationContext]:
     """A context with a seeded catalogue."""
     settings = settings_for(database_url, redis_url, environment)
     async with Database(database_url) as database, LedgerWriter(database_url) as writer:
@@ -48,11 +48,11 @@ async def account_with(context: GenerationContext, credits_count: float = 1_000)
     return account_id
 
 
-def asks_for(prompt: str = "one two three", *, model: str = "echo", **fields: object) -> GenerationRequest:
+def asks_for(
+    prompt: str = "one two three", *, model: str = "echo", max_output_tokens: int | None = None, **options: object
+) -> GenerationRequest:
     """A request for the echo model; `delay_ms` and the like go into the input."""
-    limit = fields.pop("max_output_tokens", None)
-    assert limit is None or isinstance(limit, int)
-    return GenerationRequest(model=model, input={"prompt": prompt, **fields}, max_output_tokens=limit)
+    return GenerationRequest(model=model, input={"prompt": prompt, **options}, max_output_tokens=max_output_tokens)
 
 
 def same_price(per_token_microcredits: int) -> Prices:
@@ -78,7 +78,9 @@ def heads_of(database_url: str, account_id: UUID) -> Heads:
 def freeze_states(database_url: str, account_id: UUID) -> list[int]:
     """0 open, 1 confirmed, 2 rolled back; in order of admission."""
     with psycopg.connect(database_url) as connection:
-        rows = connection.execute("SELECT state FROM freezes WHERE account_id = %s ORDER BY id", [account_id]).fetchall()
+        rows = connection.execute(
+            "SELECT state FROM freezes WHERE account_id = %s ORDER BY id", [account_id]
+        ).fetchall()
     return [row[0] for row in rows]
 
 

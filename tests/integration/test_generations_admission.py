@@ -4,10 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 from uuid_utils.compat import uuid7
 
 from ledger.errors import AccountNotFound, IdempotencyKeyReused, InsufficientCredits
-from tests.generations import CREDIT, FREE, account_with, asks_for, freeze_states, generation_context, heads_of, same_price
+from tests.generations import (
+    CREDIT,
+    FREE,
+    account_with,
+    asks_for,
+    freeze_states,
+    generation_context,
+    heads_of,
+    same_price,
+)
 from workers.admission import admit
 from workers.context import GenerationContext
 from workers.errors import GenerationNotFound, InputTooLong, InvalidCursor, InvalidInput, ModelNotFound
@@ -150,7 +160,7 @@ async def test_input_that_the_model_does_not_take_is_refused(
 
 async def test_more_input_than_the_context_holds_is_refused(context: GenerationContext) -> None:
     echo = (await context.catalogue.offered("echo")).definition
-    small = type(echo)(**{name: getattr(echo, name) for name in echo.__struct_fields__} | {"context_tokens": 3})
+    small = structs.replace(echo, context_tokens=3)
     await context.catalogue.upsert_model(small, changed_by="test")
     account_id = await account_with(context)
 
