@@ -9,6 +9,7 @@ import click
 from ops import programs
 from ops.account_commands import accounts
 from ops.command import data_dir_option, json_option, run
+from ops.demo import demo
 from ops.doctor import doctor
 from ops.endpoints import reached_database
 from ops.instance import DataDirectory
@@ -74,6 +75,16 @@ def release(data_dir: Path, as_json: bool) -> None:
 def doctor_command(data_dir: Path, as_json: bool) -> None:
     """Say what is wrong with this installation, and how to mend it."""
     run(lambda output: doctor(DataDirectory(data_dir), output), as_json=as_json)
+
+
+@main.command("demo")
+@click.option("--url", help="An instance that is up; else the one here, else one for the length of the story.")
+@click.option("--key", help="A key of the role user for that instance.")
+@data_dir_option
+@json_option
+def demo_command(url: str | None, key: str | None, data_dir: Path, as_json: bool) -> None:
+    """Tell the whole story: balance, stream, cut and resume, cancel, and the events it left."""
+    run(lambda output: demo(DataDirectory(data_dir), url=url, key=key, output=output), as_json=as_json)
 
 
 @main.command()

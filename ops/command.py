@@ -15,6 +15,7 @@ import psycopg_pool
 from ledger.errors import LedgerError
 from ops.errors import OpsError
 from ops.output import Output
+from ops.signals import Stopped
 from workers.settings import SettingsError
 
 USAGE: Final = 2
@@ -59,7 +60,7 @@ def run(work: Callable[[Output], Awaitable[None]], *, as_json: bool) -> None:
         _leave(output, f"the database does not let us: {error.diag.message_primary}", CANNOT_REACH)
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
         _leave(output, f"lost Postgres: {str(error).partition(chr(10))[0]}", CANNOT_REACH)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         sys.exit(INTERRUPTED)
 
 

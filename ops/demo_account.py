@@ -39,15 +39,16 @@ async def ensure(directory: DataDirectory, endpoints: Endpoints, url: str) -> De
     The account and its credits are made once per database. The key is made again if the file with it is gone, or if it
     was revoked or belongs to another database.
     """
-    kept = _kept(directory)
-    if kept is not None and await _is_admitted(kept, url):
-        return kept
+    known = kept(directory)
+    if known is not None and await _is_admitted(known, url):
+        return known
     made = await _make(endpoints.database_url)
     directory.write_private(FILE, msgspec.json.encode(made))
     return made
 
 
-def _kept(directory: DataDirectory) -> DemoAccount | None:
+def kept(directory: DataDirectory) -> DemoAccount | None:
+    """Return the demo account of this data directory, if its key is kept there."""
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
         return msgspec.json.decode((directory.path / FILE).read_bytes(), type=DemoAccount)
     return None

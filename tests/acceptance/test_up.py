@@ -92,7 +92,7 @@ async def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
 
 async def test_ctrl_c_while_it_is_still_starting_leaves_nothing(tmp_path: Path) -> None:
     async with started_instance(tmp_path / "data") as instance:
-        await eventually(lambda: (instance.data_dir / "postgres" / "postmaster.pid").exists())
+        await eventually((instance.data_dir / "postgres" / "postmaster.pid").exists)
 
         assert await instance.stop(signal.SIGINT) < 10
         assert instance.process.returncode == 0

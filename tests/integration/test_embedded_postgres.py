@@ -1,9 +1,8 @@
 """The embedded Postgres: what a fresh, a crashed, a deep or an odd data directory leads to."""
 
-from __future__ import annotations
-
+import asyncio
 import os
-import signal
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -29,6 +28,18 @@ def small_postgres(data_dir: Path, identity: Identity | None = None) -> Embedded
 async def postgres(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
     async with small_postgres(tmp_path / "data") as started:
         yield started
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def make_private(path: Path) -> None:
+    path.chmod(0o700)
+
+
+def owner_of(path: Path) -> int:
+    return path.stat().st_uid
 
 
 async def asked(url: str, question: bytes) -> object:
@@ -144,24 +155,26 @@ async def test_postgres_ends_when_the_process_that_started_it_is_killed(
         "print(postgres.pid, flush=True)\n"
         "signal.pause()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        pid = int(owner.stdout.readline())
+    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(tmp_path), stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    pid = int(await owner.stdout.readline())
 
-        owner.send_signal(signal.SIGKILL)
+    owner.kill()
+    await owner.wait()
 
-        await eventually(lambda: not command_line(pid))
+    await eventually(lambda: not command_line(pid))
 
 
+# Nobody but root can become somebody else; for everybody else there is nothing to choose.
 if os.geteuid() == 0:
 
     @pytest.mark.parametrize("identity", [in_namespace(unprivileged_user()), dropped_to(unprivileged_user())])
     async def test_root_runs_it_as_somebody_else_below_a_private_directory(tmp_path: Path, identity: Identity) -> None:
-        tmp_path.chmod(0o700)
+        make_private(tmp_path)
 
         async with small_postgres(tmp_path / "data", identity) as postgres:
             assert await asked(postgres.app_url, b"SELECT 1") == 1
-            assert tmp_path.stat().st_mode & 0o777 == 0o700
+            assert mode_of(tmp_path) == 0o700
 
     async def test_a_cluster_another_user_began_is_served_as_that_user(
         tmp_path: Path,
@@ -171,5 +184,5 @@ if os.geteuid() == 0:
             await told(postgres.owner_url, b"CREATE TABLE kept (n int)")
 
         async with small_postgres(tmp_path) as postgres:
-            assert Path(f"/proc/{postgres.pid}").stat().st_uid == user.pw_uid
+            assert owner_of(Path(f"/proc/{postgres.pid}")) == user.pw_uid
             assert await asked(postgres.owner_url, b"SELECT count(*) FROM kept") == 0

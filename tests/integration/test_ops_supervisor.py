@@ -44,6 +44,10 @@ def says_its_pid(name: str, script: str = "signal.pause()") -> Program:
     return python(name, f"import os, signal, sys; print(os.getpid(), flush=True); {script}")
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 @pytest.fixture
 def log() -> Log:
     return Log()
@@ -99,7 +103,7 @@ async def test_children_of_a_crashed_process_do_not_outlive_it(log: Log, running
     supervisor.came_up()
     await eventually(lambda: len(log.of("worker")) == 1)
     grandchild = int(log.of("worker")[0])
-    parent = int(Path(f"/proc/{grandchild}/stat").read_text().rpartition(")")[2].split()[1])
+    parent = parent_of(grandchild)
 
     os.kill(parent, signal.SIGKILL)
 
