@@ -32,8 +32,8 @@ class _Wanted(msgspec.Struct):
             case commands.Confirm() | commands.Rollback() | commands.ExpireFreeze():
                 self.freezes.append((command.account_id, command.freeze_id))
             case commands.OpenAccount():
-                self.openings[command.account_id] = command
-            case commands.ReverseTopUp():
+                self.openings.setdefault(command.account_id, command)
+            case commands.ReverseTopUp() | commands.ExpireLot():
                 self.whole_accounts.add(command.account_id)
             case commands.ReinstateReversal():
                 self.whole_accounts.add(command.account_id)
