@@ -1,6 +1,5 @@
 """Events as they are stored: encoding, the hash chain, and the events of old that must be readable for ever."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from tests.builders import (
     rollback,
     top_up,
 )
+from tests.ledger_state import hash_by_hand
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "events.jsonl"
 
@@ -65,29 +65,6 @@ def golden_events() -> list[Golden]:
         )
         found.append(Golden(event, bytes.fromhex(fields["previous_hash"])))
     return found
-
-
-def hash_by_hand(previous_hash: bytes, event: Event) -> bytes:
-    """The documented format, from its description instead of from the code."""
-    key = event.command_key.encode("utf-8")
-    digest = hashlib.sha256()
-    digest.update(previous_hash)
-    digest.update(b"\x01")
-    digest.update(event.account_id.bytes)
-    digest.update(event.version.to_bytes(8, "big", signed=True))
-    digest.update(int(event.kind).to_bytes(2, "big", signed=True))
-    for number in (
-        event.amount_microcredits,
-        event.available_after_microcredits,
-        event.frozen_after_microcredits,
-        event.recorded_at_us,
-        event.request_digest,
-    ):
-        digest.update(number.to_bytes(8, "big", signed=True))
-    digest.update(len(key).to_bytes(2, "big"))
-    digest.update(key)
-    digest.update(event.body)
-    return digest.digest()
 
 
 def chain_of(previous_hash: bytes, event: Event) -> bytes:
