@@ -8,7 +8,7 @@ from typing import Final
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.app import Application, create_app
+from api.app import create_app
 from api.event_stream import ABORT_EXTENSION
 
 GRACEFUL_TIMEOUT_S: Final = 2
@@ -44,17 +44,17 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(*, host: str, port: int, app: Application | None = None, fd: int | None = None) -> None:
+def serve(*, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; then exit within five seconds.
 
-    With `fd`, an open listening socket is served instead of `host` and `port`.
+    Raises:
+        SettingsError: the environment lacks something, or contradicts itself.
     """
-    application = create_app() if app is None else app
+    application = create_app()
     config = uvicorn.Config(
         application,
         host=host,
         port=port,
-        fd=fd,
         http=Protocol,
         timeout_graceful_shutdown=GRACEFUL_TIMEOUT_S,
         timeout_keep_alive=KEEP_ALIVE_S,

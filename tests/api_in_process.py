@@ -1,8 +1,8 @@
-"""The API inside the test's own process, with real Postgres and Redis behind it, for everything that does not stream."""
+"""The API inside the test's own process, on real Postgres and Redis, for everything that does not stream."""
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from ledger.database import Database
 from workers.catalogue import seed_catalogue
 
 ADMIN_KEY = "bootstrap-" + "a" * 40
-JWT_SECRET = "jwt-" + "s" * 40
+JWT_SECRET = "jwt-" + "s" * 60
 
 
 class Api:
@@ -32,13 +32,13 @@ class Api:
         headers = {"Idempotency-Key": uuid4().hex if key is None else key, **options.pop("headers", {})}
         return await self.client.post(path, json=json, headers=headers, **options)
 
-    async def account(self, credits: str | None = "100") -> str:
+    async def account(self, amount: str | None = "100") -> str:
         """The id of a new account that has these credits."""
         opened = await self.post("/v1/accounts", {"owner": uuid4().hex})
         assert opened.status_code == 201, opened.text
         account_id: str = opened.json()["id"]
-        if credits is not None:
-            topped_up = await self.post(f"/v1/accounts/{account_id}/top-ups", {"amount": credits})
+        if amount is not None:
+            topped_up = await self.post(f"/v1/accounts/{account_id}/top-ups", {"amount": amount})
             assert topped_up.status_code == 201, topped_up.text
         return account_id
 
@@ -76,7 +76,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def api_in_process(database_url: str, redis_url: str, **environment: str) -> AsyncIterator[Api]:
+async def api_in_process(database_url: str, redis_url: str, **environment: str) -> AsyncGenerator[Api]:
     """Run the application's lifespan and hand out a client."""
     async with Database(database_url) as database:
         await seed_catalogue(database)

@@ -40,7 +40,11 @@ async def test_a_repeated_opening_under_one_key_gets_the_original_status(api: Ap
 
 async def test_a_balance_names_its_lots_in_the_order_they_are_spent(api: Api) -> None:
     account_id = await api.account(None)
-    for body in ({"amount": "5"}, {"amount": "7", "priority": 1}, {"amount": "2", "expires_at": "2099-01-01T00:00:00Z"}):
+    for body in (
+        {"amount": "5"},
+        {"amount": "7", "priority": 1},
+        {"amount": "2", "expires_at": "2099-01-01T00:00:00Z"},
+    ):
         assert (await api.post(f"/v1/accounts/{account_id}/top-ups", body)).status_code == 201
     await api.freeze(account_id, "8")
 
@@ -108,7 +112,7 @@ async def test_events_come_in_pages_in_version_order(api: Api) -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("cursor", ["x", "!", "MA==", "LTE", "bnVsbA", "IjEi", "OTIyMzM3MjAzNjg1NDc3NTgwOA"])
+@pytest.mark.parametrize("cursor", ["x", "!", "MA==", "gAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAA", "\u00fc", "A" * 1000])
 async def test_a_cursor_that_no_page_gave_out_is_malformed(api: Api, cursor: str) -> None:
     account_id = await api.account()
 

@@ -29,7 +29,9 @@ async def test_a_freeze_is_opened_confirmed_in_part_and_read(api: Api) -> None:
     assert (account["available"], account["frozen"]) == ("96", "0")
 
 
-@pytest.mark.parametrize(("body", "confirmed"), [(None, "10"), ({}, "10"), ({"amount": None}, "10"), ({"amount": "0"}, "0")])
+@pytest.mark.parametrize(
+    ("body", "confirmed"), [(None, "10"), ({}, "10"), ({"amount": None}, "10"), ({"amount": "0"}, "0")]
+)
 async def test_a_confirm_takes_all_unless_it_says_how_much(api: Api, body: object, confirmed: str) -> None:
     freeze_id = await api.freeze(await api.account(), "10")
 

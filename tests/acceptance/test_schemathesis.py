@@ -1,0 +1,50 @@
+"""The server against its own OpenAPI document: no 5xx, and no answer that is not in the document."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.running_instance import RunningInstance
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+WITHIN_S = 110
+
+
+async def _run(instance: RunningInstance, authorization: str, *options: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis", f"--config-file={CONFIGURATION}", "run"),
+        f"{instance.url}/schema/openapi.json",
+        f"--header=Authorization: {authorization}",
+        *("--checks=all", "--max-examples=15", "--request-timeout=10", "--seed=1", "--no-color", *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=CONFIGURATION.parent,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(WITHIN_S):
+        output = await process.stdout.read()
+        return await process.wait(), output.decode()
+
+
+async def test_an_administrator_gets_no_answer_that_is_not_documented(
+    instance: RunningInstance, admin: httpx.AsyncClient
+) -> None:
+    status, output = await _run(instance, admin.headers["Authorization"])
+
+    assert status == 0, output
+
+
+@pytest.mark.parametrize("prefix", ["/v1/me", "/v1/generations", "/v1/models"])
+async def test_a_user_gets_no_answer_that_is_not_documented(
+    instance: RunningInstance, user: httpx.AsyncClient, prefix: str
+) -> None:
+    endless = "/v1/me/balance/events$"
+    status, output = await _run(
+        instance, user.headers["Authorization"], f"--include-path-regex=^{prefix}", f"--exclude-path-regex={endless}"
+    )
+
+    assert status == 0, output
