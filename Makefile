@@ -33,7 +33,8 @@ soak: .venv/dev
 
 venv: .venv/dev
 
-# The lock files are complete and carry hashes, so nothing is resolved and nothing unpinned is fetched.
+# The lock files are complete and carry hashes, so nothing is resolved. One package, yookassa, comes as source only: the
+# tool that builds it is pip's choice and the one thing that is not pinned.
 .venv/runtime: requirements.lock $(INPUTS) | .venv/made
 	$(PIP) install --no-deps --require-hashes -r requirements.lock -r requirements-build.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
