@@ -4,20 +4,13 @@ from typing import Final
 
 import redis
 from dramatiq import Broker, Middleware
-from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.common import dq_name
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from workers.doorbell import DoorbellBroker
 from workers.queue import GENERATIONS_QUEUE
 from workers.settings import Settings, SettingsError
-
-PICK_UP_MS: Final = 10
-"""How long an idle consumer waits before it looks again."""
-
-DELAYED_PICK_UP_MS: Final = 1_000
-"""We delay no messages, but Dramatiq looks for them all the same."""
 
 HEARTBEAT_TIMEOUT_MS: Final = 5_000
 EVERY_COMMAND: Final = 1_000_000
@@ -27,18 +20,6 @@ CONNECTIONS: Final = 16
 POOL_TIMEOUT_S: Final = 10.0
 SOCKET_TIMEOUT_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 1.0
-
-
-class HoldfastRedisBroker(RedisBroker):
-    """A Redis broker that picks messages up at once while its hundreds of idle threads sleep.
-
-    Dramatiq has one time-out for both. Short enough for the consumer, it would wake every thread 100 times a second.
-    """
-
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = PICK_UP_MS) -> Consumer:
-        """See `RedisBroker.consume`."""
-        is_delayed = queue_name == dq_name(GENERATIONS_QUEUE)
-        return super().consume(queue_name, prefetch, DELAYED_PICK_UP_MS if is_delayed else min(timeout, PICK_UP_MS))
 
 
 def make_sending_broker(settings: Settings) -> Broker:
@@ -68,6 +49,16 @@ def make_broker(settings: Settings, *, middleware: list[Middleware]) -> Broker:
 
 
 def _make_redis_broker(url: str, middleware: list[Middleware]) -> RedisBroker:
+    return DoorbellBroker(
+        client=_make_client(url),
+        waiting_client=_make_client(url),
+        middleware=middleware,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+        maintenance_chance=EVERY_COMMAND,
+    )
+
+
+def _make_client(url: str) -> redis.Redis:
     # Hundreds of threads acknowledge at once: they wait for a connection instead of failing for want of one.
     pool = redis.BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  # untyped arguments
         url,
@@ -78,12 +69,7 @@ def _make_redis_broker(url: str, middleware: list[Middleware]) -> RedisBroker:
         # One more try: a pooled connection may be left over from before Redis restarted.
         retry=Retry(NoBackoff(), 1),
     )
-    return HoldfastRedisBroker(
-        client=redis.Redis(connection_pool=pool),
-        middleware=middleware,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-        maintenance_chance=EVERY_COMMAND,
-    )
+    return redis.Redis(connection_pool=pool)
 
 
 def _make_rabbitmq_broker(url: str, middleware: list[Middleware]) -> Broker:

@@ -14,7 +14,6 @@ from typing import Any, Final
 import msgspec
 import psycopg
 import structlog
-from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
@@ -38,10 +37,6 @@ CHECK_TIMEOUT_S: Final = 3.0
 FAILURE_PAUSE_S: Final = 1.0
 
 DEPENDENCY_DOWN: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, RedisError, OSError, Contended)
-
-_DONE: Final = Counter("holdfast_clock_done", "What periodic tasks have done", ["task"])
-_FAILED: Final = Counter("holdfast_clock_failures", "Runs of periodic tasks that failed", ["task"])
-_LEADING: Final = Gauge("holdfast_clock_leading", "Whether this process leads the clock")
 
 _log = structlog.stdlib.get_logger("workers.clock")
 
@@ -90,7 +85,6 @@ async def _lead_once(settings: Settings, context: GenerationContext, tasks: Sequ
         if not await _ask(connection, sql.TRY_LEAD):
             return
         _log.info("clock_leads", tasks=[task.name for task in tasks])
-        _LEADING.set(1)
         try:
             await seed_catalogue(context.database)
             async with asyncio.TaskGroup() as group:
@@ -99,7 +93,6 @@ async def _lead_once(settings: Settings, context: GenerationContext, tasks: Sequ
                 for task in running:
                     task.cancel()
         finally:
-            _LEADING.set(0)
             _log.warning("clock_stopped_leading")
 
 
@@ -122,7 +115,8 @@ async def _repeat(task: PeriodicTask, context: GenerationContext) -> None:
         pause_s = task.interval_s
         try:
             done = await task.run(context)
-            _DONE.labels(task.name).inc(done)
+            if done:
+                _log.debug("clock_task_done", task=task.name, done=done)
             if done >= task.full_batch:
                 pause_s = 0
             failing = False
@@ -130,11 +124,9 @@ async def _repeat(task: PeriodicTask, context: GenerationContext) -> None:
             if not failing:
                 _log.warning("clock_task_waits", task=task.name, error=repr(error))
             failing, pause_s = True, FAILURE_PAUSE_S
-            _FAILED.labels(task.name).inc()
         except Exception:  # noqa: BLE001 - a task that breaks must not take the others with it
             _log.exception("clock_task_failed", task=task.name)
             pause_s = FAILURE_PAUSE_S
-            _FAILED.labels(task.name).inc()
         await asyncio.sleep(pause_s)
 
 

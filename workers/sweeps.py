@@ -19,6 +19,7 @@ from ledger.rows import from_us
 from ledger.sealer import seal
 from workers.admission import RESEND_AFTER_S
 from workers.cancels import lost_text, tell_readers
+from workers.claims import LEASE_S
 from workers.context import GenerationContext
 from workers.finishing import Call, Finish, finish_generation, guard_attempt, guard_dead_lease
 from workers.generations import GenerationStatus, sql
@@ -32,6 +33,8 @@ LOST_LIMIT: Final = 3
 
 ACTOR: Final = "clock"
 
+_DEAD: Final = {"lost_limit": LOST_LIMIT, "limit": BATCH, "lease": f"{LEASE_S} s"}
+
 WORKER_LOST: Final = Failure(
     code="worker_lost", message="This was interrupted on our side, several times. Nothing is charged. Please try again."
 )
@@ -44,7 +47,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 async def requeue_lost(context: GenerationContext) -> int:
     """Put generations whose worker was lost back into the queue."""
-    parameters = {"lost_limit": LOST_LIMIT, "limit": BATCH, "resend_after": f"{RESEND_AFTER_S} s"}
+    parameters = {**_DEAD, "resend_after": f"{RESEND_AFTER_S} s"}
     async with context.database.connection() as connection:
         rows = await (await connection.execute(sql.REQUEUE_DEAD_LEASES, parameters)).fetchall()
     for row in rows:
@@ -56,8 +59,7 @@ async def requeue_lost(context: GenerationContext) -> int:
 async def end_abandoned(context: GenerationContext) -> int:
     """End generations that were lost too often, or whose worker was lost while they were to be cancelled."""
     async with context.database.connection() as connection:
-        parameters = {"lost_limit": LOST_LIMIT, "limit": BATCH}
-        rows = await (await connection.execute(sql.READ_ABANDONED, parameters)).fetchall()
+        rows = await (await connection.execute(sql.READ_ABANDONED, _DEAD)).fetchall()
     return sum(await asyncio.gather(*(_end(context, row, "worker_lost") for row in rows)))
 
 

@@ -143,6 +143,7 @@ async def test_postgres_restarted_under_load(platform: Platform, postgres_server
     await platform.until_all_ended()
     clients = await asyncio.wait_for(asyncio.gather(*readers), WITHIN_S)
     assert [client.text for client in clients] == prompts
+    assert {(await platform.get(generation_id)).attempts for generation_id in ids} == {1}
     platform.check_books()
 
 

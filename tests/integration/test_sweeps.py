@@ -10,6 +10,7 @@ import pytest
 from ledger.commands import Freeze, Grant
 from ledger.sealer import lag_s
 from tests.generations import CREDIT, account_with, asks_for, freeze_states, generation_context, heads_of, kinds_of
+from tests.waiting import eventually
 from workers import sweeps
 from workers.admission import admit
 from workers.claims import claim_generation
@@ -34,6 +35,14 @@ def change(context: GenerationContext, statement: str) -> None:
 
 
 async def claim_and_die(context: GenerationContext, account_id: UUID) -> UUID:
+    """A generation whose lease is over, on a server that has been up for longer than a lease."""
+
+    async def is_old_enough() -> bool:
+        async with context.database.connection() as connection:
+            cursor = await connection.execute("SELECT now() - pg_postmaster_start_time() > interval '5 s'")
+            return (await cursor.fetchone()) == (True,)
+
+    await eventually(is_old_enough)
     generation_id = await ask(context, account_id)
     assert await claim_generation(context.database, generation_id, account_id=account_id, owner=UUID(int=1))
     change(context, "UPDATE generations SET lease_until = now() - interval '1 s' WHERE status = 1")

@@ -13,11 +13,14 @@ WITH admitted AS (
         %(request_sha256)s
     )
     RETURNING generations.id, generations.account_id, generations.request_id
-), request AS (
+),
+
+request AS (
     INSERT INTO generation_requests (generation_id, account_id, body)
     SELECT admitted.id, admitted.account_id, %(body)s
     FROM admitted
 )
+
 INSERT INTO outbox (generation_id, account_id, due_at, request_id)
 SELECT admitted.id, admitted.account_id, now() + %(resend_after)s::interval, admitted.request_id
 FROM admitted

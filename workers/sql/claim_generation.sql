@@ -13,11 +13,14 @@ WITH claimed AS (
         generations.id, generations.account_id, generations.attempt, generations.model, generations.price_version,
         generations.max_output_tokens, generations.frozen, generations.request_id, generations.deadline_at,
         generations.cancel_requested_at
-), started AS (
+),
+
+started AS (
     DELETE FROM outbox
     USING claimed
     WHERE outbox.generation_id = claimed.id AND outbox.account_id = claimed.account_id
 )
+
 SELECT
     claimed.id, claimed.account_id, claimed.attempt, claimed.model, claimed.price_version, claimed.max_output_tokens,
     claimed.frozen, claimed.request_id, claimed.deadline_at, claimed.cancel_requested_at, generation_requests.body

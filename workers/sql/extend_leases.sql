@@ -13,6 +13,7 @@ WITH held AS (
     WHERE generations.status = 1
     FOR UPDATE OF generations SKIP LOCKED
 )
+
 UPDATE generations
 SET lease_until = clock_timestamp() + %(lease)s::interval
 FROM held

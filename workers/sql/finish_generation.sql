@@ -8,7 +8,9 @@ WITH overage AS (
         FROM events
         WHERE events.account_id = %(account_id)s AND events.command_key = %(overage_key)s
     ), 0) AS charged
-), finished AS (
+),
+
+finished AS (
     UPDATE generations
     SET
         status = %(status)s,
@@ -36,15 +38,21 @@ WITH overage AS (
     FROM overage
     WHERE generations.id = %(id)s AND generations.account_id = %(account_id)s
     RETURNING generations.id, generations.account_id, generations.cost, generations.shortfall
-), output AS (
+),
+
+output AS (
     INSERT INTO generation_outputs (generation_id, account_id, body)
     SELECT finished.id, finished.account_id, %(text)s::bytea
     FROM finished
-), unsent AS (
+),
+
+unsent AS (
     DELETE FROM outbox
     USING finished
     WHERE outbox.generation_id = finished.id AND outbox.account_id = finished.account_id
-), calls AS (
+),
+
+calls AS (
     INSERT INTO generation_attempts (
         generation_id, account_id, attempt, call, provider, outcome, started_at, ended_at, input_tokens, output_tokens,
         cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars
@@ -60,5 +68,6 @@ WITH overage AS (
         reasoning_tokens bigint, cost_microdollars bigint
     )
 )
+
 SELECT finished.cost, finished.shortfall
 FROM finished

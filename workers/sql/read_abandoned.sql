@@ -7,6 +7,8 @@ FROM generations
 WHERE
     generations.status = 1
     AND generations.lease_until < clock_timestamp()
+    -- Workers that live had no chance to extend their leases while the database was down.
+    AND pg_postmaster_start_time() < clock_timestamp() - %(lease)s::interval
     AND (generations.lost_attempts >= %(lost_limit)s - 1 OR generations.cancel_requested_at IS NOT NULL)
 ORDER BY generations.id
 LIMIT %(limit)s

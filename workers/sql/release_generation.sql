@@ -10,6 +10,7 @@ WITH released AS (
         AND generations.status = 1
     RETURNING generations.id, generations.account_id, generations.request_id
 )
+
 INSERT INTO outbox (generation_id, account_id, due_at, request_id)
 SELECT released.id, released.account_id, now(), released.request_id
 FROM released

@@ -8,6 +8,7 @@ WITH due AS (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
+
 UPDATE outbox
 SET
     due_at = now() + least(%(resend_after)s::interval * power(2, least(outbox.sends, 10)), %(longest)s::interval),
