@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from api.auth import Authenticator
+from api.forgetting import forget_forever
 from api.freeze_reads import FreezeReader
 from api.lookups import LookupConnection
 from api.ownership import GenerationOwners
@@ -68,6 +69,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         balance_hub = await stack.enter_async_context(
             BalanceHub(platform.redis_url, partial(_balances_of, database), max_age_s=settings.stream_max_age_s)
         )
+        await stack.enter_async_context(_in_background(forget_forever(requests_database), name="forgetting"))
         yield Services(
             settings=settings,
             database=database,
@@ -80,6 +82,16 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             freezes=FreezeReader(lookups),
             generation_owners=GenerationOwners(lookups),
         )
+
+
+@contextlib.asynccontextmanager
+async def _in_background(work: Coroutine[None, None, None], *, name: str) -> AsyncGenerator[None]:
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _balances_of(database: Database, account_ids: Sequence[UUID]) -> Mapping[UUID, Balance]:

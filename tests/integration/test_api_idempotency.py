@@ -4,6 +4,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import AsyncConnection
 
+from api.forgetting import forget
 from tests.api_in_process import Api
 
 
@@ -63,3 +64,25 @@ async def test_a_key_of_another_path_is_reused(api: Api) -> None:
 
     assert (cancelled.status_code, again.status_code, again.content) == (202, 202, cancelled.content)
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_recorded_answers_are_forgotten_after_a_week_and_ledger_commands_never(
+    api: Api, superuser_url: str
+) -> None:
+    account_id = await api.account(None)
+    path, body = f"/v1/accounts/{account_id}/top-ups", {"amount": "1"}
+    await api.post(path, body, key="ledger")
+    for key in ("old", "new"):
+        await api.post("/v1/keys", {"role": "service", "name": key}, key=key)
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute(
+            "UPDATE idempotent_requests SET created_at = now() - interval '8 days' WHERE idempotency_key = 'old'"
+        )
+
+    assert await forget(api.application.routed.services.requests_database) == 1
+
+    old = await api.post("/v1/keys", {"role": "service", "name": "old"}, key="old")
+    new = await api.post("/v1/keys", {"role": "service", "name": "new"}, key="new")
+    topped_up = await api.post(path, body, key="ledger")
+    assert "idempotency-replayed" not in old.headers
+    assert new.headers["idempotency-replayed"] == topped_up.headers["idempotency-replayed"] == "true"
