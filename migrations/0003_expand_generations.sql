@@ -70,6 +70,7 @@ CREATE TRIGGER model_prices_immutable
 BEFORE UPDATE OR DELETE ON model_prices
 FOR EACH ROW EXECUTE FUNCTION refuse_price_change();
 
+-- No foreign key leads to a price: it would lock one row for every generation of a model, and prices are never deleted.
 -- Rows change only when a worker claims, extends, gives back or ends a generation, so they are kept small; what was
 -- asked for and what came out live beside it.
 CREATE TABLE generations (
@@ -115,7 +116,6 @@ CREATE TABLE generations (
     request_sha256 bytea NOT NULL,
     CONSTRAINT generations_id_account PRIMARY KEY (id, account_id),
     CONSTRAINT generations_account FOREIGN KEY (account_id) REFERENCES accounts (id),
-    CONSTRAINT generations_price FOREIGN KEY (model, price_version) REFERENCES model_prices (model, version),
     CONSTRAINT generations_status CHECK (status BETWEEN 0 AND 4),
     CONSTRAINT generations_lease CHECK ((status = 1) = (lease_until IS NOT NULL)),
     CONSTRAINT generations_ended_whole CHECK (

@@ -138,6 +138,15 @@ class Platform:
         assert spent == cost
         assert outbox == (0,)
 
+    def calls_of(self, generation_id: UUID) -> list[tuple[int, str, int | None]]:
+        """Attempt, outcome and output tokens of every call that was recorded."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(
+                "SELECT attempt, outcome, output_tokens FROM generation_attempts"
+                " WHERE generation_id = %s ORDER BY attempt, call",
+                [generation_id],
+            ).fetchall()
+
     def lock(self, statement: str, parameters: Sequence[object]) -> psycopg.Connection[TupleRow]:
         """Take a row lock that holds a worker at a chosen statement, until the connection is rolled back."""
         connection = psycopg.connect(self.database_url)

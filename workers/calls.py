@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 import structlog
 
-from workers.finishing import Call
+from workers.call_records import Call
 from workers.leases import Lease
 from workers.pricing import Prices
 from workers.providers import Finished, Provider, ProviderError, ProviderRequest, TextDelta, Usage, UsageReport

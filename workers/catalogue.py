@@ -145,7 +145,7 @@ class Catalogue:
             async with self._database.connection() as connection:
                 cursor = await connection.execute(sql.READ_PRICE, {"model": name, "version": version})
                 row = await cursor.fetchone()
-            assert row is not None, "a generation's price version is a foreign key"
+            assert row is not None, "price versions are never deleted"
             known = self._costs[name, version] = (_prices_of(row[:4]), _prices_of(row[4:]))
         return known
 

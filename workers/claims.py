@@ -1,6 +1,7 @@
 """Taking up a generation and giving it back. The attempt number is the fencing token of everything that follows."""
 
 import time
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from msgspec import Struct
 
 from ledger.database import Database
 from ledger.rows import to_us
+from workers.call_records import Call, encode_calls
 from workers.generations import sql
 from workers.requests import StoredRequest
 
@@ -58,8 +60,13 @@ async def claim_generation(database: Database, generation_id: UUID, *, account_i
     )
 
 
-async def release_generation(database: Database, claim: Claim) -> bool:
+async def release_generation(database: Database, claim: Claim, calls: Sequence[Call]) -> bool:
     """Give back a claim, so that another worker takes it up at once; false if it was ours no more."""
-    parameters = {"id": claim.generation_id, "account_id": claim.account_id, "attempt": claim.attempt}
+    parameters = {
+        "id": claim.generation_id,
+        "account_id": claim.account_id,
+        "attempt": claim.attempt,
+        "calls": encode_calls(calls),
+    }
     async with database.connection() as connection:
         return await (await connection.execute(sql.RELEASE_GENERATION, parameters)).fetchone() is not None

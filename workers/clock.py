@@ -23,7 +23,7 @@ from ledger.database import Database
 from ledger.errors import Contended
 from ledger.garbage import collect_rarely
 from ledger.writer import LedgerWriter
-from workers import outbox, sweeps
+from workers import losses, outbox, sweeps
 from workers.catalogue import seed_catalogue
 from workers.context import GenerationContext, open_context
 from workers.generations import sql
@@ -54,8 +54,7 @@ class PeriodicTask(msgspec.Struct, frozen=True):
 TASKS: Final[tuple[PeriodicTask, ...]] = (
     PeriodicTask("seal_events", 0.1, sweeps.seal_events),
     PeriodicTask("resend_outbox", 0.5, outbox.resend_outbox, outbox.BATCH),
-    PeriodicTask("requeue_lost", 0.5, sweeps.requeue_lost, sweeps.BATCH),
-    PeriodicTask("end_abandoned", 0.5, sweeps.end_abandoned, sweeps.BATCH),
+    PeriodicTask("recover_lost", 0.5, losses.recover_lost, losses.BATCH),
     PeriodicTask("end_overdue", 1.0, sweeps.end_overdue, sweeps.BATCH),
     PeriodicTask("expire_freezes", 1.0, sweeps.expire_freezes, sweeps.BATCH),
     PeriodicTask("expire_lots", 1.0, sweeps.expire_lots, sweeps.BATCH),

@@ -92,15 +92,15 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         except Exception as bug:  # noqa: BLE001 - whatever broke, the generation must end and its freeze with it
             _log.exception("generation_broke")
             ending = Ending(ended_as="failed", error=INTERNAL_ERROR, provider_message=repr(bug))
-        if result.outcome == "stopped" and await self._gave_up(claim, lease, ending):
+        if result.outcome == "stopped" and await self._gave_up(claim, lease, result, ending):
             return
         await self._finish(claim, stream, result, ending)
 
-    async def _gave_up(self, claim: Claim, lease: Lease, ending: Ending) -> bool:
+    async def _gave_up(self, claim: Claim, lease: Lease, result: CallResult, ending: Ending) -> bool:
         """Let go of a generation that was stopped for another reason than its owner's wish; false if it was that."""
         if ending.ended_as == "failed" or lease.stop_reason == "cancelled":
             return False
-        if lease.stop_reason == "draining" and await release_generation(self.database, claim):
+        if lease.stop_reason == "draining" and await release_generation(self.database, claim, result.records):
             _log.info("generation_released")
         return True
 

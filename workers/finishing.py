@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -14,9 +14,9 @@ from ledger.database import Database
 from ledger.errors import Contended, FreezeAlreadyResolved, FreezeNotFound, IdempotencyKeyReused, RiderRefused
 from ledger.rows import from_us
 from ledger.writer import LedgerWriter
+from workers.call_records import Call, encode_calls, usage_columns
 from workers.generations import GenerationStatus, sql, terminal_of, usage_numbers
 from workers.pricing import Prices
-from workers.providers import Usage
 from workers.settlement import Ending, Settlement, decide_settlement, overage_key
 from workers.streams.terminal import Failure, Terminal, text_sha256
 
@@ -32,19 +32,6 @@ FREEZE_GONE: Final = Failure(
 )
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One call to a provider, as it is recorded: what it used and what it cost us."""
-
-    attempt: int
-    call: int
-    provider: str
-    outcome: str
-    started_at_us: int | None
-    ended_at_us: int
-    usage: Usage | None
-    cost_microdollars: int | None
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +182,7 @@ def _finish_statement(finish: Finish, settlement: Settlement) -> Statement:
         "first_token_at": None if finish.first_token_at_us is None else from_us(finish.first_token_at_us),
         "confirmed": settlement.confirmed_microcredits,
         "overage": settlement.overage_microcredits,
-        **_usage_columns(usage),
+        **usage_columns(usage),
         "usage_estimated": ending.usage_estimated,
         "finish_reason": ending.finish_reason,
         "error_code": None if ending.error is None else ending.error.code,
@@ -204,28 +191,9 @@ def _finish_statement(finish: Finish, settlement: Settlement) -> Statement:
         "text": finish.text.encode(),
         "text_length": len(finish.text),
         "text_sha256": text_sha256(finish.text),
-        "calls": msgspec.json.encode([_call_record(call) for call in finish.calls]).decode(),
+        "calls": encode_calls(finish.calls),
     }
     return sql.FINISH_GENERATION, parameters
-
-
-def _call_record(call: Call) -> dict[str, Any]:
-    return {
-        "attempt": call.attempt,
-        "call": call.call,
-        "provider": call.provider,
-        "outcome": call.outcome,
-        "started_at": None if call.started_at_us is None else from_us(call.started_at_us),
-        "ended_at": from_us(call.ended_at_us),
-        "cost_microdollars": call.cost_microdollars,
-        **_usage_columns(call.usage),
-    }
-
-
-def _usage_columns(usage: Usage | None) -> dict[str, int | None]:
-    if usage is None:
-        return dict.fromkeys(Usage.__struct_fields__)
-    return msgspec.structs.asdict(usage)
 
 
 def storable(text: str) -> str:

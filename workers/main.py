@@ -1,12 +1,9 @@
 """A worker process: `python -m workers.main`. Dramatiq's own command can load it too, as `workers.main:setup`."""
 
 import argparse
-import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
-from types import FrameType
 from typing import Final
 
 import dramatiq
@@ -24,6 +21,7 @@ from workers.settings import Settings, SettingsError
 IDLE_WAKE_MS: Final = 1_000
 """How often an idle thread looks whether it should stop. Messages wake it at once."""
 
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 STOP_TIMEOUT_MS: Final = 3_500
 RECONNECT_S: Final = 0.5
 ACKNOWLEDGE_AGAIN_S: Final = 1.0
@@ -52,21 +50,15 @@ def setup(settings: Settings | None = None) -> Broker:
 def run_worker(settings: Settings) -> None:
     """Run one worker in this process until SIGTERM or SIGINT; a second signal ends it at once."""
     broker = setup(settings)
-    stop = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    # Blocked here, they are so in every thread that starts below, and wait for us in `sigwait`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     broker.emit_after("process_boot")
     collect_rarely()
     worker = Worker(broker, worker_threads=settings.worker_threads, worker_timeout=IDLE_WAKE_MS)
     worker.start()
     _log.info("worker_ready", threads=settings.worker_threads)
-    stop.wait()
+    signal.sigwait(STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # a second one ends the process at once
     worker.stop(timeout=STOP_TIMEOUT_MS)
     broker.close()
 

@@ -1,4 +1,4 @@
-"""What time brings about: lost workers, work that nobody took up, freezes and lots that are over.
+"""What time brings about: work that nobody took up, freezes and lots that are over, events to seal.
 
 Each sweep does a bounded batch and returns how much it did. Everything it does is guarded by the rows or the ledger, so
 two clocks at once would do no harm.
@@ -7,7 +7,7 @@ two clocks at once would do no harm.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -17,27 +17,16 @@ from ledger.commands import OWN_KEY_PREFIX, Command, ExpireFreeze
 from ledger.errors import Contended, Refused
 from ledger.rows import from_us
 from ledger.sealer import seal
-from workers.admission import RESEND_AFTER_S
 from workers.cancels import lost_text, tell_readers
-from workers.claims import LEASE_S
 from workers.context import GenerationContext
-from workers.finishing import Call, Finish, finish_generation, guard_attempt, guard_dead_lease
+from workers.finishing import Finish, finish_generation, guard_attempt
 from workers.generations import GenerationStatus, sql
-from workers.queue import Dispatch
 from workers.settlement import Ending
-from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
+from workers.streams.terminal import Failure
 
 BATCH: Final = 200
-LOST_LIMIT: Final = 3
-"""A generation that has lost this many workers fails: perhaps it is what kills them."""
-
 ACTOR: Final = "clock"
 
-_DEAD: Final = {"lost_limit": LOST_LIMIT, "limit": BATCH, "lease": f"{LEASE_S} s"}
-
-WORKER_LOST: Final = Failure(
-    code="worker_lost", message="This was interrupted on our side, several times. Nothing is charged. Please try again."
-)
 QUEUE_TIMEOUT: Final = Failure(
     code="queue_timeout", message="This waited too long for its turn. Nothing is charged. Please try again."
 )
@@ -45,29 +34,11 @@ QUEUE_TIMEOUT: Final = Failure(
 _log = structlog.stdlib.get_logger(__name__)
 
 
-async def requeue_lost(context: GenerationContext) -> int:
-    """Put generations whose worker was lost back into the queue."""
-    parameters = {**_DEAD, "resend_after": f"{RESEND_AFTER_S} s"}
-    async with context.database.connection() as connection:
-        rows = await (await connection.execute(sql.REQUEUE_DEAD_LEASES, parameters)).fetchall()
-    for row in rows:
-        _log.warning("worker_lost", generation_id=str(row[1]), request_id=row[2])
-        context.queue.send(Dispatch(*row))
-    return len(rows)
-
-
-async def end_abandoned(context: GenerationContext) -> int:
-    """End generations that were lost too often, or whose worker was lost while they were to be cancelled."""
-    async with context.database.connection() as connection:
-        rows = await (await connection.execute(sql.READ_ABANDONED, _DEAD)).fetchall()
-    return sum(await asyncio.gather(*(_end(context, row, "worker_lost") for row in rows)))
-
-
 async def end_overdue(context: GenerationContext) -> int:
     """End generations that no worker took up before their time was over."""
     async with context.database.connection() as connection:
         rows = await (await connection.execute(sql.READ_OVERDUE, {"limit": BATCH})).fetchall()
-    return sum(await asyncio.gather(*(_end(context, row, "queue_timeout") for row in rows)))
+    return sum(await asyncio.gather(*(_end_overdue(context, row) for row in rows)))
 
 
 async def expire_freezes(context: GenerationContext) -> int:
@@ -97,27 +68,19 @@ async def seal_events(context: GenerationContext) -> int:
         return await seal(connection)
 
 
-async def _end(context: GenerationContext, row: Sequence[Any], code: Literal["worker_lost", "queue_timeout"]) -> int:
-    """End what nobody works on: nothing is paid, what had been streamed is kept, and whoever comes back is fenced."""
-    generation_id, account_id, attempt, model, price_version, frozen, provider, cancelled = row
+async def _end_overdue(context: GenerationContext, row: Sequence[Any]) -> int:
+    generation_id, account_id, attempt, model, price_version, frozen, cancelled = row
     prices, _ = await context.catalogue.price(model, price_version)
-    if code == "worker_lost":
-        guard = guard_dead_lease(generation_id, account_id, attempt=attempt)
-        calls, error = (_lost_call(provider, attempt),), WORKER_LOST
-    else:
-        guard = guard_attempt(generation_id, account_id, attempt=attempt, status=GenerationStatus.queued)
-        calls, error = (), QUEUE_TIMEOUT
     finish = Finish(
         generation_id=generation_id,
         account_id=account_id,
-        guard=guard,
+        guard=guard_attempt(generation_id, account_id, attempt=attempt, status=GenerationStatus.queued),
         end_epoch=attempt + 1,
-        end_seq=UNWRITTEN_END_SEQ,
+        end_seq=1,
         text=await lost_text(context.redis, generation_id) if attempt else "",
-        ending=Ending(ended_as="cancelled") if cancelled else Ending(ended_as="failed", error=error),
+        ending=Ending(ended_as="cancelled") if cancelled else Ending(ended_as="failed", error=QUEUE_TIMEOUT),
         frozen_microcredits=frozen,
         prices=prices,
-        calls=calls,
     )
     try:
         terminal = await finish_generation(context.database, context.writer, finish)
@@ -128,19 +91,6 @@ async def _end(context: GenerationContext, row: Sequence[Any], code: Literal["wo
         return 0
     await tell_readers(context.redis, generation_id, terminal)
     return 1
-
-
-def _lost_call(provider: str, attempt: int) -> Call:
-    return Call(
-        attempt=attempt,
-        call=0,
-        provider=provider,
-        outcome="worker_lost",
-        started_at_us=None,
-        ended_at_us=time.time_ns() // 1_000,
-        usage=None,
-        cost_microdollars=None,
-    )
 
 
 async def _read_expired(context: GenerationContext, statement: Any) -> list[tuple[UUID, Any]]:

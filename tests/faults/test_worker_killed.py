@@ -84,6 +84,10 @@ async def test_killed_in_mid_stream(platform: Platform) -> None:
     clients = await asyncio.gather(*readers, platform.read(generation_id))
     assert {client.text for client in clients} == {prompt}
     assert {client.cursor for client in clients} == {clients[0].cursor}
+    lost, completed = platform.calls_of(generation_id)
+    assert (lost[:2], completed[:2]) == ((1, "worker_lost"), (2, "completed"))
+    assert lost[2] is not None
+    assert 0 < lost[2] < 100
     platform.check_books()
 
 

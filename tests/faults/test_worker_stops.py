@@ -37,7 +37,7 @@ async def test_a_stopping_worker_hands_over_at_once_and_exits_in_time(platform: 
     assert status == 0
     assert time.monotonic() - began_s < STOPS_WITHIN_S
     await platform.until_status(generation_id, GenerationStatus.completed)
-    assert (await platform.get(generation_id)).attempts == 2
+    assert [call[:2] for call in platform.calls_of(generation_id)] == [(1, "stopped"), (2, "completed")]
     assert (await reader).text == prompt
     platform.check_books()
 

@@ -16,6 +16,7 @@ from workers.admission import admit
 from workers.claims import claim_generation
 from workers.context import GenerationContext
 from workers.generations import GenerationStatus, get_generation, read_queue_depth
+from workers.losses import recover_lost
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ async def test_a_dead_lease_goes_back_into_the_queue(context: GenerationContext)
     account_id = await account_with(context)
     generation_id = await claim_and_die(context, account_id)
 
-    done = [await sweeps.requeue_lost(context), await sweeps.requeue_lost(context)]
+    done = [await recover_lost(context), await recover_lost(context)]
 
     assert done == [1, 0]
     assert (await get_generation(context.database, generation_id)).status is GenerationStatus.queued
@@ -98,8 +99,7 @@ async def test_a_living_lease_is_left_alone(context: GenerationContext) -> None:
     generation_id = await ask(context, account_id)
     await claim_generation(context.database, generation_id, account_id=account_id, owner=UUID(int=1))
 
-    assert await sweeps.requeue_lost(context) == 0
-    assert await sweeps.end_abandoned(context) == 0
+    assert await recover_lost(context) == 0
 
 
 async def test_after_three_lost_workers_a_generation_fails(context: GenerationContext) -> None:
@@ -107,8 +107,7 @@ async def test_after_three_lost_workers_a_generation_fails(context: GenerationCo
     generation_id = await claim_and_die(context, account_id)
     change(context, "UPDATE generations SET lost_attempts = 2")
 
-    assert await sweeps.requeue_lost(context) == 0
-    assert [await sweeps.end_abandoned(context), await sweeps.end_abandoned(context)] == [1, 0]
+    assert [await recover_lost(context), await recover_lost(context)] == [1, 0]
 
     ended = await get_generation(context.database, generation_id)
     assert ended.status is GenerationStatus.failed

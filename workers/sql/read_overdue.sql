@@ -1,8 +1,8 @@
 -- Read generations that no worker took up before their time was over.
--- Returns: one row each, with what ending them needs, as read_abandoned.sql.
+-- Returns: one row each, with what ending them needs.
 SELECT
     generations.id, generations.account_id, generations.attempt, generations.model, generations.price_version,
-    generations.frozen, generations.provider, generations.cancel_requested_at IS NOT NULL
+    generations.frozen, generations.cancel_requested_at IS NOT NULL
 FROM outbox
 INNER JOIN generations
     ON outbox.generation_id = generations.id AND outbox.account_id = generations.account_id

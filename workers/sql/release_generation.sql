@@ -9,6 +9,23 @@ WITH released AS (
         AND generations.attempt = %(attempt)s
         AND generations.status = 1
     RETURNING generations.id, generations.account_id, generations.request_id
+),
+
+calls AS (
+    INSERT INTO generation_attempts (
+        generation_id, account_id, attempt, call, provider, outcome, started_at, ended_at, input_tokens, output_tokens,
+        cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars
+    )
+    SELECT
+        released.id, released.account_id, made.attempt, made.call, made.provider, made.outcome, made.started_at,
+        made.ended_at, made.input_tokens, made.output_tokens, made.cache_read_tokens, made.cache_write_tokens,
+        made.reasoning_tokens, made.cost_microdollars
+    FROM released
+    CROSS JOIN jsonb_to_recordset(%(calls)s::text::jsonb) AS made (
+        attempt integer, call smallint, provider text, outcome text, started_at timestamptz, ended_at timestamptz,
+        input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
+        reasoning_tokens bigint, cost_microdollars bigint
+    )
 )
 
 INSERT INTO outbox (generation_id, account_id, due_at, request_id)
