@@ -63,6 +63,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "ambiguous_point": 422,
     "invalid_amount": 422,
     "invalid_text": 422,
+    "invalid_command_key": 422,
+    "out_of_range": 422,
     "amount_exceeds_freeze": 422,
     "amount_exceeds_top_up": 422,
     "balance_limit_exceeded": 422,

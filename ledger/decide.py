@@ -10,6 +10,7 @@ from uuid import UUID
 from ledger import commands, errors, events
 from ledger.account import Account, Decision, FreezeState, OpenFreeze
 from ledger.amounts import MAX_AMOUNT_MICROCREDITS, MAX_TOTAL_MICROCREDITS, format_credits
+from ledger.bounds import check_command_key, check_priority, check_time, end_of
 from ledger.events import Kind, Portion
 from ledger.lots import Origin, draw, split, total
 
@@ -18,8 +19,10 @@ def decide(account: Account, command: commands.Command, *, now_us: int) -> Decis
     """Decide one command on the account as it is.
 
     Raises:
+        InvalidCommandKey: the key is empty or too long.
         Refused: one of the errors that the decision of this command names.
     """
+    check_command_key(command.command_key)
     if account.version == 0 and not isinstance(command, commands.OpenAccount):
         raise errors.AccountNotFound(account.id)
     return _DECIDE[type(command)](account, command, now_us)
@@ -39,8 +42,12 @@ def decide_top_up(account: Account, command: commands.TopUp, now_us: int) -> Dec
     Raises:
         InvalidAmount: not from 1 to `MAX_AMOUNT_MICROCREDITS`.
         BalanceLimitExceeded: the account's lifetime total would pass its limit.
+        OutOfRange: a time or the priority cannot be kept.
     """
     amount = _incoming(account, command.amount_microcredits)
+    check_time("expires_at", command.expires_at_us)
+    check_time("effective_at", command.effective_at_us)
+    check_priority(command.priority)
     body = events.CreditsToppedUp(
         actor=command.actor,
         effective_at_us=command.effective_at_us,
@@ -62,8 +69,11 @@ def decide_grant(account: Account, command: commands.Grant, now_us: int) -> Deci
     Raises:
         InvalidAmount: not from 1 to `MAX_AMOUNT_MICROCREDITS`.
         BalanceLimitExceeded: the account's lifetime total would pass its limit.
+        OutOfRange: the expiry or the priority cannot be kept.
     """
     amount = _incoming(account, command.amount_microcredits)
+    check_time("expires_at", command.expires_at_us)
+    check_priority(command.priority)
     body = events.CreditsGranted(
         actor=command.actor,
         lot_id=command.lot_id,
@@ -85,15 +95,17 @@ def decide_freeze(account: Account, command: commands.Freeze, now_us: int) -> De
         AccountInDebt: the account owes credits after a reversal or an override.
         InsufficientCredits: less is available than was asked for.
         FreezeExists: the id is taken.
+        OutOfRange: it would end before it begins, or too late to be kept.
     """
     amount = _positive(command.amount_microcredits)
+    expires_at_us = end_of(now_us, command.ttl_us)
     if command.freeze_id in account.freezes:
         raise errors.FreezeExists(command.freeze_id)
     body = events.CreditsFrozen(
         actor=command.actor,
         freeze_id=command.freeze_id,
         draws=_draw_all(account, amount, now_us),
-        expires_at_us=now_us + command.ttl_us,
+        expires_at_us=expires_at_us,
         reference=command.reference,
     )
     return Decision(Kind.credits_frozen, amount, body)

@@ -1,7 +1,7 @@
 """Why the ledger says no.
 
-`Refused` is final for this request; a refusal is not recorded, so the same key may succeed later. `Contended` wrote
-nothing and may be retried as it is. `code` is public API; the message is for people.
+`Refused` is final for this request; a refusal is not recorded, so the same key may succeed later. `Contended` may be
+retried as it is, under the same key. `code` is public API; the message is for people.
 """
 
 from typing import ClassVar
@@ -21,7 +21,11 @@ class Refused(LedgerError):
 
 
 class Contended(LedgerError):
-    """The database could not take the command now; nothing was written and it may be sent again."""
+    """The database could not take the command now. It may be sent again, under the same key.
+
+    Nothing was written; only where the connection died at the commit and the database stayed away is it unknown, and
+    then the key makes that safe.
+    """
 
     code = "contended"
 
@@ -187,6 +191,26 @@ class RiderRefused(Refused):
 
     def __init__(self) -> None:
         super().__init__("what this command was to settle has moved on")
+
+
+class InvalidCommandKey(Refused):
+    """A command key is empty or too long."""
+
+    code = "invalid_command_key"
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"a command key has from 1 to 200 characters, not {length}")
+        self.length = length
+
+
+class OutOfRange(Refused):
+    """A time, duration or priority is beyond what can be kept and read back."""
+
+    code = "out_of_range"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} is out of range")
+        self.field = field
 
 
 class UnstorableText(Refused):
