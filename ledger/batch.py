@@ -56,6 +56,10 @@ class Loaded(msgspec.Struct):
     """The units, by their place in the batch, of which a guard found no row."""
 
 
+class GuardOutdated(Exception):
+    """The answer to a unit that has to wait for the next batch: an earlier one may have changed what its guard saw."""
+
+
 class Decided(msgspec.Struct):
     """What a batch came to: an answer per unit, and what is to be written."""
 
@@ -89,16 +93,19 @@ class _Deciding:
         self.decided = Decided()
         self._loaded = loaded
         self._now_us = now_us
+        self._written_beside: set[UUID] = set()
+        """Accounts whose commands brought rows with them in this batch."""
 
     def take(self, unit: Unit, *, admitted: bool) -> None:
         try:
             decide_unit = self._decide if len(unit.commands) == 1 else self._decide_together
             outcomes = decide_unit(unit, admitted=admitted)
-        except errors.Refused as refusal:
-            self.decided.answers.append(refusal)
+        except (errors.Refused, GuardOutdated) as answer:
+            self.decided.answers.append(answer)
             return
         self.decided.answers.append(outcomes)
         if unit.riders and not all(outcome.replayed for outcome in outcomes):
+            self._written_beside.add(unit.account_id)
             for rider in unit.riders:
                 self.decided.rider_writes.extend(rider.writes)
 
@@ -126,6 +133,9 @@ class _Deciding:
                     raise errors.IdempotencyKeyReused(command.command_key)
                 outcomes.append(Outcome(event, replayed=True))
                 continue
+            if unit.account_id in self._written_beside and any(rider.guard for rider in unit.riders):
+                # The guards of a batch all look before any of its rows is written.
+                raise GuardOutdated
             if not admitted:
                 raise errors.RiderRefused
             if account.has_due_lots(now_us):

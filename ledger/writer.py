@@ -12,7 +12,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from ledger import database, errors
-from ledger.batch import Outcome, Rider, Unit, decide_batch
+from ledger.batch import GuardOutdated, Outcome, Rider, Unit, decide_batch
 from ledger.commands import Command, Freeze
 from ledger.loading import load
 from ledger.saving import save
@@ -22,7 +22,8 @@ QUEUE_LIMIT: Final = 20_000
 LANES: Final = 2
 RECONNECT_LIMIT: Final = 6
 RECONNECT_PAUSE_S: Final = 0.1
-"""Doubles with each attempt: together about six seconds before callers are told `Contended`."""
+"""Doubles with each attempt: together about three seconds, and the time-outs of connecting, before callers are told
+`Contended`."""
 
 WRITER_SETTINGS: Final = {
     "plan_cache_mode": "force_generic_plan",
@@ -33,6 +34,9 @@ WRITER_SETTINGS: Final = {
 }
 """Every statement of a batch looks up a few rows by primary key, whatever the planner believes of tables that are new,
 bloated or not yet analysed: one plan, an index lookup per row, prepared once."""
+
+_UNSTORABLE: Final = frozenset({None, "22021", "22P05"})
+"""Not in the character set, or not translatable to it; without a state, psycopg noticed it before Postgres."""
 
 _log: Final = structlog.get_logger("ledger.writer")
 
@@ -81,7 +85,7 @@ class LedgerWriter:
 
         Raises:
             Refused: the rules forbid it; nothing was written.
-            Contended: the database could not take it now; it may be sent again.
+            Contended: the database could not take it now; it may be sent again, under the same key.
         """
         (outcome,) = await self.submit_unit((command,), riders=riders)
         return outcome
@@ -91,7 +95,7 @@ class LedgerWriter:
 
         Raises:
             Refused: the rules forbid one of them; none was written.
-            Contended: the database could not take them now; they may be sent again.
+            Contended: the database could not take them now; they may be sent again, under the same keys.
         """
         account_id = commands[0].account_id
         assert all(command.account_id == account_id for command in commands), "a unit is about one account"
@@ -163,8 +167,10 @@ class _Lane:
                 for entry in batch:
                     await self._settle([entry])
                 return
+        again = [entry for entry, answer in zip(batch, answers, strict=True) if isinstance(answer, GuardOutdated)]
+        self._waiting.extendleft(reversed(again))
         for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():
+            if future.done() or isinstance(answer, GuardOutdated):
                 continue
             if isinstance(answer, Exception):
                 future.set_exception(answer)
@@ -228,6 +234,8 @@ def _as_ledger_error(error: Exception, unit: Unit) -> Exception:
         for command in unit.commands:
             if isinstance(command, Freeze):
                 return errors.FreezeExists(command.freeze_id)
-    if isinstance(error, psycopg.DataError | UnicodeEncodeError):
+    if isinstance(error, UnicodeEncodeError):
+        return errors.UnstorableText()
+    if isinstance(error, psycopg.DataError) and error.sqlstate in _UNSTORABLE:
         return errors.UnstorableText()
     return error
