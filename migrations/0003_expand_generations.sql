@@ -122,6 +122,8 @@ CREATE TABLE generations (
         (status >= 2) = (finished_at IS NOT NULL)
         AND (status < 2 OR num_nulls(cost, shortfall, end_epoch, end_seq, text_length, text_sha256) = 0)
     ),
+    -- A start or a snapshot always comes before the end, so that a reader gets the text.
+    CONSTRAINT generations_end CHECK (end_seq >= 2 AND end_epoch >= 1),
     CONSTRAINT generations_amounts CHECK (frozen >= 0 AND cost >= 0 AND shortfall >= 0),
     CONSTRAINT generations_failed_is_free CHECK (status <> 4 OR cost = 0),
     CONSTRAINT generations_usage CHECK (

@@ -22,7 +22,7 @@ from workers.providers import ProviderNotConfigured
 from workers.queue import Dispatch
 from workers.requests import StoredRequest, provider_request
 from workers.settlement import Ending
-from workers.streams.terminal import Failure
+from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
 
 BATCH: Final = 200
 LOST_LIMIT: Final = 3
@@ -100,7 +100,7 @@ async def _end(context: GenerationContext, lost: Lost, text: str, call: Call, en
         account_id=lost.account_id,
         guard=guard_dead_lease(lost.generation_id, lost.account_id, attempt=lost.attempt),
         end_epoch=lost.attempt + 1,
-        end_seq=1,
+        end_seq=UNWRITTEN_END_SEQ,
         text=text,
         ending=ending,
         frozen_microcredits=lost.frozen_microcredits,

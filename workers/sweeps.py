@@ -22,7 +22,7 @@ from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
 from workers.generations import GenerationStatus, sql
 from workers.settlement import Ending
-from workers.streams.terminal import Failure
+from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
 
 BATCH: Final = 200
 ACTOR: Final = "clock"
@@ -76,7 +76,7 @@ async def _end_overdue(context: GenerationContext, row: Sequence[Any]) -> int:
         account_id=account_id,
         guard=guard_attempt(generation_id, account_id, attempt=attempt, status=GenerationStatus.queued),
         end_epoch=attempt + 1,
-        end_seq=1,
+        end_seq=UNWRITTEN_END_SEQ,
         text=await lost_text(context.redis, generation_id) if attempt else "",
         ending=Ending(ended_as="cancelled") if cancelled else Ending(ended_as="failed", error=QUEUE_TIMEOUT),
         frozen_microcredits=frozen,
