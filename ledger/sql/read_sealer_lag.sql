@@ -1,16 +1,26 @@
 -- How far the sealer is behind.
--- Returns: seconds since the oldest event that the last tick did not cover, or nothing if all are sealed.
-SELECT extract(EPOCH FROM clock_timestamp() - min(recent.recorded_at))::double precision
+-- Returns: seconds since the oldest event that could be sealed and is not, or nothing if there is none.
+SELECT extract(EPOCH FROM clock_timestamp() - min(oldest.recorded_at))::double precision
 FROM (
-    SELECT events.position, events.recorded_at
-    FROM events
-    WHERE
-        events.xid >= (
-            SELECT pg_snapshot_xmax(ticks.snapshot)
-            FROM ticks
-            ORDER BY ticks.number DESC
-            LIMIT 1
-        )
-    ORDER BY events.xid
+    SELECT
+        pg_snapshot_xmax(ticks.snapshot) AS xmax,
+        ARRAY(SELECT pg_snapshot_xip(ticks.snapshot)) AS open_xids
+    FROM ticks
+    ORDER BY ticks.number DESC
     LIMIT 1
-) AS recent
+) AS last_tick
+CROSS JOIN LATERAL (
+    -- Begun after the last tick: the first of them is the oldest.
+    (
+        SELECT events.recorded_at
+        FROM events
+        WHERE events.xid >= last_tick.xmax
+        ORDER BY events.xid
+        LIMIT 1
+    )
+    UNION ALL
+    -- Unfinished at the last tick, and committed since.
+    SELECT events.recorded_at
+    FROM events
+    WHERE events.xid = ANY(last_tick.open_xids)
+) AS oldest
