@@ -106,6 +106,9 @@ class LeaseKeeper:
                 _log.warning("lease_heartbeat_failed", error=repr(error), running=len(self._leases))
                 await self._disconnect()
                 pause_s = RETRY_S
+            except Exception:  # noqa: BLE001 - all that runs here depends on this task: it outlives any one lease
+                _log.exception("lease_heartbeat_broke", running=len(self._leases))
+                pause_s = RETRY_S
             await asyncio.sleep(pause_s)
 
     async def _beat(self) -> None:

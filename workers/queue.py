@@ -84,7 +84,13 @@ class GenerationQueue:
             if not self._waiting:
                 self._wake.clear()
             if batch:
-                await asyncio.to_thread(self._send, batch)
+                await self._send_batch(batch)
+
+    async def _send_batch(self, batch: list[Dispatch]) -> None:
+        try:
+            await asyncio.to_thread(self._send, batch)
+        except Exception:  # noqa: BLE001 - the outbox sends these, and those that follow must find this task alive
+            _log.exception("dispatch_broke", left_to_outbox=len(batch))
 
     def _send(self, batch: list[Dispatch]) -> None:
         began_s = time.monotonic()
