@@ -4,13 +4,18 @@ A file is applied once, in a transaction of its own together with the row that r
 `_concurrently.sql` runs outside a transaction, because `CREATE INDEX CONCURRENTLY` must; it has to be repeatable.
 """
 
+import asyncio
 import hashlib
+import time
 from importlib.resources import files
 from typing import Final, LiteralString, NamedTuple, cast
 
 from psycopg import AsyncConnection
 
 _ADVISORY_LOCK: Final = 0x686F6C64  # "hold"
+
+LOCK_WAIT_S: Final = 600
+_LOCK_POLL_S: Final = 0.05
 
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -35,6 +40,10 @@ class Migration(NamedTuple):
 
 class MigrationChanged(Exception):
     """A migration file differs from what was applied under its name: the database and this code do not match."""
+
+
+class MigrationInProgress(Exception):
+    """Another process holds the lock of the migrations and does not finish."""
 
 
 def available() -> list[Migration]:
@@ -71,11 +80,12 @@ async def apply(url: str) -> list[str]:
 
     Raises:
         MigrationChanged: an applied file was changed since.
+        MigrationInProgress: another process has been migrating for too long.
         psycopg.Error: a file failed; it left nothing behind and the earlier ones stay.
     """
     connection = await AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
     async with connection:
-        await connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        await _lock(connection)
         await connection.execute(_CREATE)
         names: list[str] = []
         for migration in await pending(connection):
@@ -88,6 +98,18 @@ async def apply(url: str) -> list[str]:
                     await _record(connection, migration)
             names.append(migration.name)
         return names
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    # Asking again and again, instead of waiting in the server: a session that waits there holds a snapshot, for which
+    # CREATE INDEX CONCURRENTLY waits in turn.
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while time.monotonic() < deadline:
+        row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [_ADVISORY_LOCK])).fetchone()
+        if row is not None and row[0]:
+            return
+        await asyncio.sleep(_LOCK_POLL_S)
+    raise MigrationInProgress(f"another process has been migrating for more than {LOCK_WAIT_S} s")
 
 
 async def _record(connection: AsyncConnection, migration: Migration) -> None:
