@@ -134,7 +134,7 @@ class LeaseKeeper:
             await self._find_lost(self._connection, leases)
 
     async def _find_lost(self, connection: AsyncConnection[Any], leases: dict[UUID, Lease]) -> None:
-        """Stop those that are ours no more; the others were only locked, by their own settlement."""
+        """Stop those that are ours no more; the others were only locked by their own settlement, or have just ended."""
         cursor = await connection.execute(sql.READ_ATTEMPTS, {"ids": UuidArray.of(list(leases))})
         attempts: dict[UUID, int] = dict(await cursor.fetchall())
         for generation_id, lease in leases.items():
