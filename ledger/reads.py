@@ -11,10 +11,9 @@ import msgspec
 from psycopg import AsyncConnection
 
 from ledger import errors, statements
-from ledger.account import FreezeState, fold
+from ledger.account import FreezeState
 from ledger.events import Event
-from ledger.lots import Lot
-from ledger.rows import event_of_row, from_us, to_us
+from ledger.rows import event_of_row
 
 sql: Final = statements.load("ledger")
 
@@ -98,43 +97,13 @@ async def read_balance(connection: AsyncConnection[Any], account_id: UUID, *, no
     Raises:
         AccountNotFound: there is none with this id.
     """
-    account = await read_account(connection, account_id, now=now)
-    cursor = await connection.execute(sql.READ_ACCOUNT_LOTS, {"account_id": account_id, "now": now})
-    lots = tuple([LotView(*row) async for row in cursor])
-    return Balance(account.available, account.frozen, account.version, now, lots)
-
-
-async def read_balance_as_of(
-    connection: AsyncConnection[Any],
-    account_id: UUID,
-    *,
-    at: datetime | None = None,
-    seq: int | None = None,
-    now: datetime,
-) -> Balance:
-    """Replay an account's events up to a time, or up to a place in the sealed order.
-
-    As of a `seq`, lots are as the last event that is included left them; an event that is not sealed yet is in no
-    `seq`.
-
-    Raises:
-        AccountNotFound: there is none with this id, or it did not exist then.
-    """
-    cursor = await connection.execute(sql.READ_EVENTS_UNTIL, {"account_id": account_id, "at": at, "seq": seq})
-    account = fold(account_id, [event_of_row(row) for row in await cursor.fetchall()])
-    if account.version == 0:
+    cursor = await connection.execute(sql.READ_BALANCE, {"account_id": account_id, "now": now})
+    rows = await cursor.fetchall()
+    if not rows:
         raise errors.AccountNotFound(account_id)
-    as_of_us = account.updated_at_us if at is None else to_us(min(at, now))
-    over = [lot for lot in account.lots.values() if lot.is_expired(as_of_us)]
-    gone = sum(lot.remaining for lot in over)
-    lots = sorted((lot for lot in account.lots.values() if lot.frozen or lot.remaining), key=Lot.draw_order)
-    views = tuple(_view(lot) for lot in lots if lot.frozen or lot not in over)
-    return Balance(account.available - gone, account.frozen, account.version, from_us(as_of_us), views)
-
-
-def _view(lot: Lot) -> LotView:
-    expires_at = None if lot.expires_at_us is None else from_us(lot.expires_at_us)
-    return LotView(lot.id, lot.source, lot.remaining, lot.frozen, lot.priority, expires_at)
+    available, frozen, version = rows[0][:3]
+    lots = tuple(LotView(*row[3:]) for row in rows if row[3] is not None)
+    return Balance(available, frozen, version, now, lots)
 
 
 async def read_events(
