@@ -61,6 +61,12 @@ class RuntimeMiddleware(AsyncIO):
         if thread is not None and self._runtime is not None:
             thread.loop.call_soon_threadsafe(self._runtime.drain)
 
+    def drain(self) -> None:
+        """Wait until everything that ran here has ended or was given back."""
+        thread = get_event_loop_thread()
+        if thread is not None:
+            thread.run_coroutine(self.runtime.drained())
+
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Close the runtime, then its event loop."""
         thread = get_event_loop_thread()

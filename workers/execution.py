@@ -25,6 +25,7 @@ from workers.generations import GenerationStatus
 from workers.leases import Lease, LeaseKeeper
 from workers.logs import bind_request
 from workers.providers import ProviderError, ProviderNotConfigured, ProviderRegistry, Timeouts
+from workers.queue import Dispatch, GenerationQueue
 from workers.requests import provider_request
 from workers.settlement import Ending
 from workers.streams.errors import StreamFenced
@@ -53,6 +54,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: Catalogue
     leases: LeaseKeeper
     redis: Redis
+    queue: GenerationQueue
     owner: UUID
 
     async def run(self, generation_id: UUID, *, account_id: UUID) -> None:
@@ -102,6 +104,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if lease.stop_reason == "draining" and await release_generation(self.database, claim, result.records):
             _log.info("generation_released")
+            self.queue.send(Dispatch(claim.account_id, claim.generation_id, claim.request_id))
         return True
 
     async def _call(self, claim: Claim, lease: Lease, stream: GenerationStream) -> CallResult:

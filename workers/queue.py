@@ -1,6 +1,7 @@
 """Telling workers that there is work. Nothing depends on it: the outbox sends again what was not taken up."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from types import TracebackType
@@ -17,6 +18,7 @@ GENERATIONS_QUEUE: Final = "generations"
 RUN_GENERATION: Final = "run_generation"
 WAITING_LIMIT: Final = 10_000
 BATCH_LIMIT: Final = 256
+CLOSE_TIMEOUT_S: Final = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -50,6 +52,8 @@ class GenerationQueue:
         self._broker = broker
         self._waiting: deque[Dispatch] = deque()
         self._wake = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._sent.set()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,7 +63,11 @@ class GenerationQueue:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Send what waits, unless the broker is too slow for that."""
         assert self._task is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._sent.wait()
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -67,6 +75,7 @@ class GenerationQueue:
         """Send soon, or never: returns at once and promises nothing."""
         if len(self._waiting) < WAITING_LIMIT:
             self._waiting.append(dispatch)
+            self._sent.clear()
             self._wake.set()
 
     async def depth(self) -> int | None:
@@ -85,6 +94,8 @@ class GenerationQueue:
                 self._wake.clear()
             if batch:
                 await self._send_batch(batch)
+            if not self._waiting:
+                self._sent.set()
 
     async def _send_batch(self, batch: list[Dispatch]) -> None:
         try:

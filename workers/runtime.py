@@ -13,12 +13,14 @@ from psycopg_pool import PoolTimeout
 from ledger.database import Database
 from ledger.errors import Contended
 from ledger.writer import LedgerWriter
+from workers.broker import make_sending_broker
 from workers.catalogue import Catalogue
 from workers.context import make_redis
 from workers.execution import Runner
 from workers.leases import LeaseKeeper
 from workers.notices import hear_cancels
 from workers.providers import ProviderRegistry
+from workers.queue import GenerationQueue
 from workers.settings import Settings
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.writer import StreamWriter
@@ -52,6 +54,8 @@ class WorkerRuntime:
             announcer = await stack.enter_async_context(BalanceAnnouncer(settings.redis_url))
             providers = ProviderRegistry(settings.environment)
             stack.push_async_callback(providers.aclose)
+            broker = make_sending_broker(settings)
+            stack.callback(broker.close)
             self._runner = Runner(
                 database=database,
                 writer=await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note)),
@@ -60,6 +64,7 @@ class WorkerRuntime:
                 catalogue=Catalogue(database, providers),
                 leases=await stack.enter_async_context(LeaseKeeper(settings.database_url)),
                 redis=await stack.enter_async_context(make_redis(settings.redis_url)),
+                queue=await stack.enter_async_context(GenerationQueue(broker)),
                 owner=uuid4(),
             )
             notices = asyncio.create_task(hear_cancels(settings.redis_url, self._runner.leases.cancel))
@@ -78,13 +83,11 @@ class WorkerRuntime:
         await self._stack.aclose()
 
     async def run(self, generation_id: UUID, *, account_id: UUID) -> None:
-        """Run one generation to its end, unless the process is stopping.
+        """Run one generation to its end, or give it back if the process stops meanwhile.
 
         What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
         """
         assert self._runner is not None, "the runtime is open while there are actors"
-        if self._draining is not None:
-            return
         self._running += 1
         self._idle.clear()
         try:
@@ -97,10 +100,16 @@ class WorkerRuntime:
                 self._idle.set()
 
     def drain(self) -> None:
-        """Take nothing more; give back what has not ended within `DRAIN_S`. Returns at once."""
+        """Give back what has not ended within `DRAIN_S`. Returns at once."""
         if self._draining is None:
             _log.info("worker_drains", running=self._running)
             self._draining = asyncio.create_task(self._drain(), name="drain")
+
+    async def drained(self) -> None:
+        """Drain, and wait until it is done."""
+        self.drain()
+        assert self._draining is not None
+        await asyncio.wait({self._draining})
 
     async def _drain(self) -> None:
         await self._until_idle(DRAIN_S)
