@@ -18,7 +18,8 @@ from api.principal import MOVERS, READERS
 from api.requests import ApiRequest
 from api.services import Services
 from ledger.accounts import open_account
-from ledger.reads import AccountView, Balance, read_account, read_balance, read_balance_as_of, read_events
+from ledger.reads import AccountView, Balance, read_account, read_balance, read_events
+from projections.as_of import read_balance_as_of
 
 
 class AccountRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,21 @@
+"""All the read models there are."""
+
+from typing import Final
+
+from projections.balances import BALANCES
+from projections.projection import Projection, ProjectionNotFound
+from projections.statements import STATEMENTS
+
+PROJECTIONS: Final[tuple[Projection, ...]] = (BALANCES, STATEMENTS)
+
+
+def projection_named(name: str) -> Projection:
+    """Return the projection of this name.
+
+    Raises:
+        ProjectionNotFound: there is none.
+    """
+    for projection in PROJECTIONS:
+        if projection.name == name:
+            return projection
+    raise ProjectionNotFound(name)

@@ -1,0 +1,112 @@
+"""Building a read model anew beside the one that is read, and then switching to it.
+
+Readers look up which build is active in the statement that reads it, so there is no moment without an answer.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+
+from ledger import database as databases
+from ledger.database import Database
+from projections.projection import Projection, sql
+from projections.runner import active_build, advance, sealed_size, take_batch
+
+CATCH_UP_LIMIT: Final = 10_000
+"""A new build switches once it lacks at most so many events; the rest is taken in the transaction that switches."""
+
+Progress = Callable[[int, int], None]
+"""Told how many events are taken, and how many there are."""
+
+
+class RebuildRunning(Exception):
+    """Somebody else is rebuilding this projection now."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is being rebuilt by someone else")
+
+
+class RebuildHalted(Exception):
+    """The new build met an event that it cannot take; the build that is read stays as it was."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the new build of {name} halted; see the status of the projections")
+
+
+async def rebuild(database: Database, projection: Projection, *, progress: Progress) -> int:
+    """Build anew, switch, and empty what was read before; return the `seq` at which they switched.
+
+    Interrupted, it leaves a build that nobody reads; the next rebuild begins again.
+
+    Raises:
+        RebuildRunning: another rebuild of this projection runs.
+        RebuildHalted: an event cannot be taken.
+        psycopg.OperationalError: the database could not do it now, or a reader holds on to the slot that is needed.
+    """
+    async with _alone(database, projection.name):
+        async with database.connection() as connection:
+            old = await active_build(connection, projection.name)
+            new = 1 - old
+            await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": new})
+            await connection.execute(sql.EMPTY_BUILD, {"name": projection.name, "build": new})
+            await connection.execute(sql.BEGIN_BUILD, {"name": projection.name, "build": new})
+        await _catch_up(database, projection, new, progress)
+        async with database.connection() as connection:
+            seq = await _switch(connection, projection, old=old, new=new)
+        with contextlib.suppress(
+            psycopg.errors.LockNotAvailable
+        ):  # whoever still reads it; the next rebuild empties it
+            async with database.connection() as connection:
+                await connection.execute(sql.EMPTY_BUILD, {"name": projection.name, "build": old})
+    return seq
+
+
+@contextlib.asynccontextmanager
+async def _alone(database: Database, name: str) -> AsyncGenerator[None]:
+    lock = await databases.connect(database.url, name="holdfast rebuild", autocommit=True)
+    async with lock:
+        row = await (await lock.execute(sql.LOCK_REBUILD, {"name": name})).fetchone()
+        if row is None or not row[0]:
+            raise RebuildRunning(name)
+        yield
+
+
+async def _catch_up(database: Database, projection: Projection, build: int, progress: Progress) -> None:
+    """Take batches until few events are missing."""
+    taken = 0
+    while True:
+        done = await advance(database, projection, build=build)
+        taken += done
+        async with database.connection() as connection:
+            size = await sealed_size(connection)
+        progress(taken, size)
+        if size - taken <= CATCH_UP_LIMIT:
+            return
+        if not done:
+            raise RebuildHalted(projection.name)
+
+
+async def _switch(connection: AsyncConnection[Any], projection: Projection, *, old: int, new: int) -> int:
+    """Bring the new build to where the old one is, at least, and have it read; all in one transaction."""
+    old_seq = await _locked_seq(connection, projection.name, old)
+    while (new_seq := await _locked_seq(connection, projection.name, new)) < old_seq:
+        try:
+            taken = await take_batch(connection, projection, build=new, limit=old_seq - new_seq)
+        except psycopg.OperationalError:
+            raise
+        except Exception as error:
+            raise RebuildHalted(projection.name) from error
+        if not taken:
+            raise RebuildHalted(projection.name)
+    await connection.execute(sql.SWITCH_BUILD, {"name": projection.name, "build": new})
+    await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": old})
+    return new_seq
+
+
+async def _locked_seq(connection: AsyncConnection[Any], name: str, build: int) -> int:
+    row = await (await connection.execute(sql.LOCK_BUILD, {"name": name, "build": build})).fetchone()
+    assert row is not None, "a build that is switched from or to exists"
+    return row[0]

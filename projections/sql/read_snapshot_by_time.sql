@@ -1,0 +1,13 @@
+-- Read the last snapshot of an account at or before a time.
+-- Returns: one row, or none.
+SELECT balance_snapshots.state
+FROM balance_snapshots
+WHERE
+    balance_snapshots.build = (
+        SELECT projections.active FROM projections
+        WHERE projections.name = 'balances'
+    )
+    AND balance_snapshots.account_id = %(account_id)s
+    AND balance_snapshots.recorded_at <= %(at)s
+ORDER BY balance_snapshots.recorded_at DESC, balance_snapshots.version DESC
+LIMIT 1
