@@ -230,10 +230,13 @@ class _Lane:
 
 def _as_ledger_error(error: Exception, unit: Unit) -> Exception:
     """Name what the database refused by its constraint; anything else is a bug and stays as it is."""
-    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == "freezes_id_account":
-        for command in unit.commands:
-            if isinstance(command, Freeze):
-                return errors.FreezeExists(command.freeze_id)
+    constraint = error.diag.constraint_name if isinstance(error, psycopg.errors.UniqueViolation) else None
+    for command in unit.commands:
+        if constraint == "freezes_id_account" and isinstance(command, Freeze):
+            return errors.FreezeExists(command.freeze_id)
+        if constraint == "events_account_command":
+            # The key is new, or it would have been found: its hash is that of another key.
+            return errors.IdempotencyKeyReused(command.command_key)
     if isinstance(error, UnicodeEncodeError):
         return errors.UnstorableText()
     if isinstance(error, psycopg.DataError) and error.sqlstate in _UNSTORABLE:

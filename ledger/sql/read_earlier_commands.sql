@@ -8,4 +8,9 @@ FROM (
         unnest(%(account_ids)s) AS account_id,
         unnest(%(command_keys)s) AS command_key
 ) AS wanted
-INNER JOIN events ON wanted.account_id = events.account_id AND wanted.command_key = events.command_key
+INNER JOIN events
+    ON
+        wanted.account_id = events.account_id
+        AND hashtextextended(wanted.command_key, 0) = hashtextextended(events.command_key, 0)
+        AND hashtextextended(wanted.command_key, 1) = hashtextextended(events.command_key, 1)
+        AND wanted.command_key = events.command_key

@@ -66,7 +66,7 @@ ESCAPES: list[LiteralString] = [
     "ALTER TABLE events DISABLE TRIGGER events_append_only",
     "ALTER TABLE events DISABLE TRIGGER ALL",
     "ALTER TABLE events DROP COLUMN hash",
-    "ALTER TABLE events DROP CONSTRAINT events_account_command",
+    "DROP INDEX events_account_command",
     "ALTER TABLE accounts DROP CONSTRAINT accounts_conservation",
     "ALTER TABLE events OWNER TO holdfast_app",
     "DROP TRIGGER events_append_only ON events",

@@ -6,7 +6,11 @@ WITH overage AS (
     SELECT coalesce((
         SELECT events.amount
         FROM events
-        WHERE events.account_id = %(account_id)s AND events.command_key = %(overage_key)s
+        WHERE
+            events.account_id = %(account_id)s
+            AND hashtextextended(events.command_key, 0) = hashtextextended(%(overage_key)s, 0)
+            AND hashtextextended(events.command_key, 1) = hashtextextended(%(overage_key)s, 1)
+            AND events.command_key = %(overage_key)s
     ), 0) AS charged
 ),
 
