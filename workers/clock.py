@@ -23,6 +23,7 @@ from ledger.database import Database
 from ledger.errors import Contended
 from ledger.garbage import collect_rarely
 from ledger.writer import LedgerWriter
+from projections.catalogue import PROJECTIONS
 from workers import losses, outbox, sweeps
 from workers.catalogue import seed_catalogue
 from workers.context import GenerationContext, open_context
@@ -58,6 +59,10 @@ TASKS: Final[tuple[PeriodicTask, ...]] = (
     PeriodicTask("end_overdue", 1.0, sweeps.end_overdue, sweeps.BATCH),
     PeriodicTask("expire_freezes", 1.0, sweeps.expire_freezes, sweeps.BATCH),
     PeriodicTask("expire_lots", 1.0, sweeps.expire_lots, sweeps.BATCH),
+    *(
+        PeriodicTask(f"project_{projection.name}", 0.2, sweeps.projecting(projection), projection.batch_limit)
+        for projection in PROJECTIONS
+    ),
 )
 
 

@@ -6,7 +6,7 @@ two clocks at once would do no harm.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from ledger.commands import OWN_KEY_PREFIX, Command, ExpireFreeze
 from ledger.errors import Contended, Refused
 from ledger.rows import from_us
 from ledger.sealer import seal
+from projections.projection import Projection
+from projections.runner import advance_active
 from workers.cancels import lost_text, tell_readers
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
@@ -60,6 +62,15 @@ async def expire_lots(context: GenerationContext) -> int:
     """Empty lots whose time is over."""
     rows = await _read_expired(context, sql.READ_EXPIRED_LOTS)
     return await _submit_all(context, [expire_lot(account_id, number) for account_id, number in rows])
+
+
+def projecting(projection: Projection) -> Callable[[GenerationContext], Awaitable[int]]:
+    """Return the task that takes what was sealed into a read model, a batch at a time."""
+
+    async def project(context: GenerationContext) -> int:
+        return await advance_active(context.database, projection)
+
+    return project
 
 
 async def seal_events(context: GenerationContext) -> int:
