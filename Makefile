@@ -14,7 +14,7 @@ run: .venv/runtime
 	@exec $(BIN)/holdfast up $(ARGS)
 
 test: .venv/dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
