@@ -166,7 +166,10 @@ class Ledger(RuleBasedStateMachine):
         answer = self.bench.send_unit(writer, unit)
 
         if isinstance(answer, errors.Refused):
-            assert answer.code == expected or (answer.code == "freeze_exists" and freezes_twice(unit, model))
+            # That an id is taken shows only when the freeze is written, so another refusal of the unit may come before.
+            assert answer.code == expected or (
+                "freeze_exists" in (answer.code, expected) and freezes_twice(unit, self.models[account_id])
+            )
             for command in unit:
                 self.refused.append(command)
             self.follow(account_id)
@@ -420,7 +423,7 @@ def run_machine(bench: Bench, *, examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_no_credit_is_lost_or_made_by_any_commands(bench: Bench) -> None:
-    run_machine(bench, examples=250, steps=30)
+    run_machine(bench, examples=200, steps=30)
 
 
 @pytest.mark.soak

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from ledger import errors
+from ledger import database, errors
 from ledger.batch import Outcome, Rider, Statement
 from ledger.commands import Command
 from ledger.writer import LedgerWriter
@@ -412,9 +412,10 @@ async def test_connections_killed_in_the_middle_of_batches_lose_and_double_nothi
 
 
 async def test_a_lock_that_is_held_too_long_is_told_as_contention_and_nothing_is_written(
-    database_url: str, owner: Connection
+    database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with LedgerWriter(f"{database_url}&options=-c%20lock_timeout%3D200", lanes=1) as writer:
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_MS", 200)
+    async with LedgerWriter(database_url, lanes=1) as writer:
         account_id = await new_account(writer)
         with psycopg.connect(database_url) as blocker:
             blocker.execute("SELECT 1 FROM accounts WHERE id = %s FOR UPDATE", [account_id])

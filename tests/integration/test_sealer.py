@@ -10,7 +10,6 @@ import pytest
 from psycopg import AsyncConnection, Connection
 
 from ledger import database as ledger_database
-from ledger import statements
 from ledger.sealer import lag_s, seal
 from ledger.writer import LedgerWriter
 from tests.builders import charge, open_account, top_up
@@ -154,17 +153,6 @@ async def test_a_transaction_that_began_before_a_tick_and_wrote_after_it_is_seal
 
     assert await seal(sealer) == 1
     assert check_sealed(database_url) == 3
-
-
-async def test_a_seal_that_is_rolled_back_is_done_again(
-    sealer: AsyncConnection, writer: LedgerWriter, database_url: str, other: Connection
-) -> None:
-    await new_account(writer)
-    other.execute(statements.load("ledger").SEAL)
-    other.rollback()
-
-    assert await seal(sealer) == 2
-    assert check_sealed(database_url) == 2
 
 
 async def test_several_sealers_at_once_seal_every_event_once(database_url: str, writer: LedgerWriter) -> None:
