@@ -26,6 +26,10 @@ async def forget_forever(database: Database) -> None:
             while await forget(database) == BATCH_LIMIT:
                 pass
         except (psycopg.Error, PoolTimeout) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # Cancelled in the middle of a statement, psycopg may raise an error of its own instead.
+                raise asyncio.CancelledError from error
             _log.warning("forgetting_failed", error=repr(error))
         await asyncio.sleep(EVERY_S)
 

@@ -1,5 +1,6 @@
 """What holds for every request: its id, its limits, and an answer that programs can read whatever goes wrong."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -188,6 +189,14 @@ async def test_the_schema_describes_every_route_and_is_complete(api: Api) -> Non
     assert set(references) <= set(document["components"]["schemas"])
     operation_ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(set(operation_ids)) == len(operation_ids)
+
+
+async def test_it_stops_at_once_however_soon_after_it_started(database_url: str, redis_url: str) -> None:
+    for turns in range(20):
+        async with asyncio.timeout(10):
+            async with api_in_process(database_url, redis_url):
+                for _ in range(turns * 5):
+                    await asyncio.sleep(0)
 
 
 @pytest.fixture
