@@ -70,6 +70,7 @@ def bind_request(request_id: str, **facts: str) -> None:
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Hide what is secret by its name or by its looks, and bound what is long."""
+    event.pop("color_message", None)  # uvicorn says everything twice, once for terminals
     for name, value in event.items():
         if _SECRET_NAME.search(name):
             event[name] = REDACTED
