@@ -193,5 +193,10 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 REVOKE ALL ON events, sealed, ticks FROM public;
 GRANT USAGE ON SCHEMA public TO holdfast_app;
 GRANT SELECT ON schema_migrations TO holdfast_app;
-GRANT SELECT, INSERT ON events, sealed, ticks, account_owners TO holdfast_app;
+GRANT SELECT, INSERT ON sealed, ticks, account_owners TO holdfast_app;
+-- Not `position` and `xid`: whoever chose those could hide an event from the sealer.
+GRANT SELECT ON events TO holdfast_app;
+GRANT INSERT (
+    account_id, version, kind, amount, available_after, frozen_after, recorded_at, command_key, request_digest, body, hash
+) ON events TO holdfast_app;
 GRANT SELECT, INSERT, UPDATE ON accounts, lots, freezes, reversals TO holdfast_app;

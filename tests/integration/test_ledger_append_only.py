@@ -117,10 +117,16 @@ def test_the_application_cannot_free_itself(application: Connection, database_ur
     check_everything(database_url)
 
 
-def test_the_application_cannot_choose_positions(application: Connection) -> None:
-    refusal = refusal_of(application, "INSERT INTO events SELECT * FROM events")
+def test_the_application_cannot_choose_what_the_sealer_finds_an_event_by(application: Connection) -> None:
+    choices: list[LiteralString] = [
+        "INSERT INTO events SELECT * FROM events",
+        "INSERT INTO events (position) OVERRIDING SYSTEM VALUE VALUES (1)",
+        "INSERT INTO events (xid) VALUES ('1'::xid8)",
+    ]
+    for statement in choices:
+        refusal = refusal_of(application, statement)
 
-    assert isinstance(refusal, errors.GeneratedAlways)
+        assert isinstance(refusal, errors.InsufficientPrivilege), statement
 
 
 def test_the_owner_of_the_tables_is_stopped_by_the_trigger(owner: Connection, database_url: str) -> None:
@@ -140,7 +146,18 @@ def test_nobody_but_the_application_has_any_right_to_the_logs_and_it_may_read_an
         [list(LOGS)],
     ).fetchall()
 
-    assert granted == [(log, "holdfast_app", "INSERT SELECT") for log in LOGS]
+    addable = owner.execute(
+        "SELECT string_agg(column_name, ' ' ORDER BY column_name) FROM information_schema.column_privileges"
+        " WHERE table_name = 'events' AND grantee = 'holdfast_app' AND privilege_type = 'INSERT'"
+    ).fetchone()
+
+    # Of an event, it may add only what is told by columns; the rest is not its to choose.
+    assert granted == [("events", "holdfast_app", "SELECT")] + [
+        (log, "holdfast_app", "INSERT SELECT") for log in LOGS if log != "events"
+    ]
+    assert addable == (
+        "account_id amount available_after body command_key frozen_after hash kind recorded_at request_digest version",
+    )
 
 
 def test_every_table_of_the_ledger_belongs_to_the_owner_and_not_to_the_application(owner: Connection) -> None:
