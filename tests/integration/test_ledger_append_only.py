@@ -119,7 +119,6 @@ def test_the_application_cannot_free_itself(application: Connection, database_ur
 
 def test_the_application_cannot_choose_what_the_sealer_finds_an_event_by(application: Connection) -> None:
     choices: list[LiteralString] = [
-        "INSERT INTO events SELECT * FROM events",
         "INSERT INTO events (position) OVERRIDING SYSTEM VALUE VALUES (1)",
         "INSERT INTO events (xid) VALUES ('1'::xid8)",
     ]
