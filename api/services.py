@@ -26,6 +26,7 @@ from workers.streams.hub import StreamHub
 
 POOL_SIZE: Final = 8
 DRAIN_TIMEOUT_S: Final = 1.0
+CANCEL_AGAIN_S: Final = 0.1
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -90,8 +91,10 @@ async def _in_background(work: Coroutine[None, None, None], *, name: str) -> Asy
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        # A connection pool takes a cancellation in the middle of its check for a broken connection, and goes on.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
 
 
 async def _balances_of(database: Database, account_ids: Sequence[UUID]) -> Mapping[UUID, Balance]:
