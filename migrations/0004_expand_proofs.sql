@@ -1,9 +1,8 @@
 -- Proofs over the sealed order: the tree of all sealed events in tiles, the root with every tick, signed checkpoints.
 --
--- A tick now also says in which epoch it was made. Transaction ids mean something only in the cluster that gave them: after
--- a logical restore the sealer starts a new epoch above `floor`, the last position that came with the restore. A tick keeps
--- the id of its own transaction, which equals the row's `xmin` only where the row was born, so a restore shows. A tick that
--- could not take everything visible in `target` says how far (`through`) it came; the next ones go on from there.
+-- A tick now also says in which epoch it was made. Transaction ids mean something only in the cluster that gave them, so
+-- after a logical restore the sealer starts a new epoch. That is how it knows: a tick keeps the id of its own transaction,
+-- which equals the row's `xmin` only where the row was born.
 --
 -- Locks: ACCESS EXCLUSIVE on ticks for an instant: no row is rewritten. The earlier code writes ticks as before.
 -- Undo:  drop the tables and the columns; everything in them can be made again from events and sealed, but for signatures.
@@ -14,17 +13,12 @@ SET LOCAL statement_timeout = '60s';
 ALTER TABLE ticks
 ADD COLUMN root bytea,
 ADD COLUMN epoch integer NOT NULL DEFAULT 1,
-ADD COLUMN floor bigint NOT NULL DEFAULT 0,
-ADD COLUMN target pg_snapshot,
-ADD COLUMN through bigint,
 ADD COLUMN xid xid8;
 
 -- Apart, so that ticks that are there already get none.
 ALTER TABLE ticks ALTER COLUMN xid SET DEFAULT pg_current_xact_id();
 
-ALTER TABLE ticks
-ADD CONSTRAINT ticks_root CHECK (length(root) = 32) NOT VALID,
-ADD CONSTRAINT ticks_through CHECK ((target IS NULL) = (through IS NULL)) NOT VALID;
+ALTER TABLE ticks ADD CONSTRAINT ticks_root CHECK (length(root) = 32) NOT VALID;
 
 -- The full tiles of the tree (256 hashes each, https://c2sp.org/tlog-tiles): on level 0 the hashes of the leaves, above it
 -- the roots of the tiles below. The right edge, what fills no tile yet, follows from `sealed` and from the roots.

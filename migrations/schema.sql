@@ -448,9 +448,6 @@ CREATE TABLE public.ticks (
     sealed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     root bytea,
     epoch integer DEFAULT 1 NOT NULL,
-    floor bigint DEFAULT 0 NOT NULL,
-    target pg_snapshot,
-    through bigint,
     xid xid8 DEFAULT pg_current_xact_id(),
     CONSTRAINT ticks_size CHECK ((size >= 0))
 );
@@ -496,9 +493,6 @@ ALTER TABLE ONLY public.balance_snapshots_1
 
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT checkpoints_size PRIMARY KEY (size);
-
-ALTER TABLE ONLY public.events
-    ADD CONSTRAINT events_account_command UNIQUE (account_id, command_key);
 
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_account_version PRIMARY KEY (account_id, version);
@@ -569,9 +563,6 @@ ALTER TABLE ONLY public.ticks
 ALTER TABLE public.ticks
     ADD CONSTRAINT ticks_root CHECK ((length(root) = 32)) NOT VALID;
 
-ALTER TABLE public.ticks
-    ADD CONSTRAINT ticks_through CHECK (((target IS NULL) = (through IS NULL))) NOT VALID;
-
 ALTER TABLE ONLY public.tiles
     ADD CONSTRAINT tiles_level_index PRIMARY KEY (level, index);
 
@@ -586,6 +577,8 @@ CREATE UNIQUE INDEX balance_snapshots_0_build_account_id_seq_idx ON public.balan
 CREATE INDEX balance_snapshots_1_build_account_id_recorded_at_version_idx ON public.balance_snapshots_1 USING btree (build, account_id, recorded_at, version);
 
 CREATE UNIQUE INDEX balance_snapshots_1_build_account_id_seq_idx ON public.balance_snapshots_1 USING btree (build, account_id, seq);
+
+CREATE UNIQUE INDEX events_account_command ON public.events USING btree (account_id, hashtextextended(command_key, (0)::bigint), hashtextextended(command_key, (1)::bigint));
 
 CREATE INDEX events_position ON public.events USING btree ("position");
 
@@ -674,7 +667,29 @@ GRANT TRUNCATE ON TABLE public.balance_snapshots_1 TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.checkpoints TO holdfast_app;
 
-GRANT SELECT,INSERT ON TABLE public.events TO holdfast_app;
+GRANT SELECT ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(version) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(amount) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(available_after) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(frozen_after) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(recorded_at) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(request_digest) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(account_id) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(kind) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(command_key) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(hash) ON TABLE public.events TO holdfast_app;
+
+GRANT INSERT(body) ON TABLE public.events TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.freezes TO holdfast_app;
 

@@ -10,11 +10,18 @@ FROM (
     LIMIT 1
 ) AS last_tick
 CROSS JOIN LATERAL (
-    -- Begun after the last tick: the first of them is the oldest.
+    -- Begun after the last tick: the first of them is the oldest. Above what is visible now are only transaction ids that
+    -- came with a restore; those below that did are sealed.
     (
         SELECT events.recorded_at
         FROM events
-        WHERE events.xid >= last_tick.xmax
+        WHERE
+            events.xid >= last_tick.xmax AND events.xid < pg_snapshot_xmax(pg_current_snapshot())
+            AND (
+            SELECT sealed.seq
+            FROM sealed
+            WHERE sealed.position = events.position
+        ) IS NULL
         ORDER BY events.xid
         LIMIT 1
     )
@@ -22,5 +29,11 @@ CROSS JOIN LATERAL (
     -- Unfinished at the last tick, and committed since.
     SELECT events.recorded_at
     FROM events
-    WHERE events.xid = ANY(last_tick.open_xids)
+    WHERE
+        events.xid = ANY(last_tick.open_xids)
+        AND (
+            SELECT sealed.seq
+            FROM sealed
+            WHERE sealed.position = events.position
+        ) IS NULL
 ) AS oldest

@@ -1,41 +1,42 @@
--- Seal every event that became visible since the last tick, in order of position, as one statement and so one snapshot.
+-- Seal what became visible since the last tick, in order of position, up to a limit.
 -- An event is new if its transaction was unfinished at the last tick or began after it. Nothing waits for a transaction
--- that is still open: its events come with a later tick.
--- Returns: how many events are sealed by this tick, and in all; no row when there was nothing to seal.
--- Raises:  ticks_pkey, sealed_pkey   another sealer was first; nothing is written
-WITH last_tick AS MATERIALIZED (
-    SELECT
-        ticks.number,
-        ticks.size,
-        pg_snapshot_xmax(ticks.snapshot) AS xmax,
-        ARRAY(SELECT pg_snapshot_xip(ticks.snapshot)) AS open_xids
-    FROM ticks
-    ORDER BY ticks.number DESC
-    LIMIT 1
-),
-
-unsealed AS MATERIALIZED (
-    SELECT events.position
-    FROM events
+-- that is still open: its events come with a later tick. Events that came with a restore have ids of another cluster, which
+-- may fall between: they are sealed already.
+-- Returns: whether the last tick is the one given (if not, nothing was sealed), how many events were sealed, the highest
+--          position, their hashes in order, and what is visible to this transaction.
+-- Raises:  sealed_pkey, sealed_position_key   another sealer was first; nothing is written
+WITH unsealed AS MATERIALIZED (
+    SELECT recent.position, recent.hash
+    FROM (
+        SELECT events.position, events.hash
+        FROM events
+        WHERE
+            events.xid >= pg_snapshot_xmax(%(snapshot)s::pg_snapshot)
+            AND events.xid < pg_snapshot_xmax(pg_current_snapshot())
+        UNION ALL
+        SELECT events.position, events.hash
+        FROM events
+        WHERE events.xid = ANY(ARRAY(SELECT pg_snapshot_xip(%(snapshot)s::pg_snapshot)))
+    ) AS recent
     WHERE
-        (events.xid >= (SELECT last_tick.xmax FROM last_tick)
-            OR events.xid = ANY(ARRAY(SELECT unnest(last_tick.open_xids) FROM last_tick)))
-        AND pg_visible_in_snapshot(events.xid, pg_current_snapshot())
+        (SELECT max(ticks.number) FROM ticks) = %(number)s
+        -- As a value and not as a join, so that no plan ever reads all that is sealed.
+        AND (
+            SELECT sealed.seq
+            FROM sealed
+            WHERE sealed.position = recent.position
+        ) IS NULL
+    ORDER BY recent.position
+    LIMIT %(limit)s
 ),
 
 appended AS (
     INSERT INTO sealed (seq, position)
-    SELECT last_tick.size + row_number() OVER (ORDER BY unsealed.position), unsealed.position
-    FROM unsealed CROSS JOIN last_tick
-    RETURNING seq
-),
-
-counted AS (
-    SELECT count(*) AS added FROM appended
+    SELECT %(size)s + row_number() OVER (ORDER BY unsealed.position), unsealed.position
+    FROM unsealed
 )
 
-INSERT INTO ticks (number, size, snapshot)
-SELECT last_tick.number + 1, last_tick.size + counted.added, pg_current_snapshot()
-FROM last_tick CROSS JOIN counted
-WHERE counted.added > 0
-RETURNING size - (SELECT last_tick.size FROM last_tick) AS added, size
+SELECT
+    (SELECT max(ticks.number) FROM ticks) = %(number)s, count(*), max(unsealed.position),
+    coalesce(string_agg(unsealed.hash, ''::bytea ORDER BY unsealed.position), ''::bytea), pg_current_snapshot()::text
+FROM unsealed
