@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import create_app
 from api.event_stream import ABORT_EXTENSION
+from ledger.garbage import collect_rarely
 
 GRACEFUL_TIMEOUT_S: Final = 2
 KEEP_ALIVE_S: Final = 75
@@ -51,6 +52,7 @@ def serve(*, host: str, port: int) -> None:
         SettingsError: the environment lacks something, or contradicts itself.
     """
     application = create_app()
+    collect_rarely()
     config = uvicorn.Config(
         application,
         host=host,
