@@ -8,6 +8,7 @@ DECLARE
     tables text[] := CASE projection
         WHEN 'balances' THEN ARRAY['balance_snapshots']
         WHEN 'statements' THEN ARRAY['statement_lines']
+        WHEN 'journal' THEN ARRAY['journal_lines', 'journal_lots']
     END;
     name text;
 BEGIN
@@ -121,6 +122,18 @@ CREATE TABLE public.checkpoints (
     root bytea NOT NULL,
     note text NOT NULL,
     CONSTRAINT checkpoints_root CHECK (((size > 0) AND (length(root) = 32)))
+);
+
+CREATE TABLE public.closed_periods (
+    through date NOT NULL,
+    seq bigint NOT NULL,
+    closed_at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    root bytea,
+    report bytea NOT NULL,
+    report_sha256 bytea NOT NULL,
+    CONSTRAINT closed_periods_root CHECK ((length(root) = 32)),
+    CONSTRAINT closed_periods_sha256 CHECK ((report_sha256 = sha256(report)))
 );
 
 CREATE TABLE public.events (
@@ -260,6 +273,137 @@ CREATE TABLE public.idempotent_requests (
     CONSTRAINT idempotent_requests_answered CHECK (((status IS NULL) = (body IS NULL))),
     CONSTRAINT idempotent_requests_digest CHECK ((length(request_sha256) = 32)),
     CONSTRAINT idempotent_requests_key CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 200)))
+);
+
+CREATE TABLE public.journal_lines (
+    build smallint NOT NULL,
+    debit smallint NOT NULL,
+    credit smallint NOT NULL,
+    line smallint NOT NULL,
+    booked_on date NOT NULL,
+    seq bigint NOT NULL,
+    version bigint NOT NULL,
+    lot bigint NOT NULL,
+    amount bigint NOT NULL,
+    account_id uuid NOT NULL,
+    commodity text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT journal_lines_commodity CHECK ((((commodity = 'CREDIT'::text) = (debit >= 9000)) AND ((debit >= 9000) = (credit >= 9000)))),
+    CONSTRAINT journal_lines_move_something CHECK (((amount > 0) AND (debit <> credit)))
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.journal_lines_0 (
+    build smallint CONSTRAINT journal_lines_build_not_null NOT NULL,
+    debit smallint CONSTRAINT journal_lines_debit_not_null NOT NULL,
+    credit smallint CONSTRAINT journal_lines_credit_not_null NOT NULL,
+    line smallint CONSTRAINT journal_lines_line_not_null NOT NULL,
+    booked_on date CONSTRAINT journal_lines_booked_on_not_null NOT NULL,
+    seq bigint CONSTRAINT journal_lines_seq_not_null NOT NULL,
+    version bigint CONSTRAINT journal_lines_version_not_null NOT NULL,
+    lot bigint CONSTRAINT journal_lines_lot_not_null NOT NULL,
+    amount bigint CONSTRAINT journal_lines_amount_not_null NOT NULL,
+    account_id uuid CONSTRAINT journal_lines_account_id_not_null NOT NULL,
+    commodity text CONSTRAINT journal_lines_commodity_not_null NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT journal_lines_commodity CHECK ((((commodity = 'CREDIT'::text) = (debit >= 9000)) AND ((debit >= 9000) = (credit >= 9000)))),
+    CONSTRAINT journal_lines_move_something CHECK (((amount > 0) AND (debit <> credit)))
+);
+
+CREATE TABLE public.journal_lines_1 (
+    build smallint CONSTRAINT journal_lines_build_not_null NOT NULL,
+    debit smallint CONSTRAINT journal_lines_debit_not_null NOT NULL,
+    credit smallint CONSTRAINT journal_lines_credit_not_null NOT NULL,
+    line smallint CONSTRAINT journal_lines_line_not_null NOT NULL,
+    booked_on date CONSTRAINT journal_lines_booked_on_not_null NOT NULL,
+    seq bigint CONSTRAINT journal_lines_seq_not_null NOT NULL,
+    version bigint CONSTRAINT journal_lines_version_not_null NOT NULL,
+    lot bigint CONSTRAINT journal_lines_lot_not_null NOT NULL,
+    amount bigint CONSTRAINT journal_lines_amount_not_null NOT NULL,
+    account_id uuid CONSTRAINT journal_lines_account_id_not_null NOT NULL,
+    commodity text CONSTRAINT journal_lines_commodity_not_null NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT journal_lines_commodity CHECK ((((commodity = 'CREDIT'::text) = (debit >= 9000)) AND ((debit >= 9000) = (credit >= 9000)))),
+    CONSTRAINT journal_lines_move_something CHECK (((amount > 0) AND (debit <> credit)))
+);
+
+CREATE TABLE public.journal_lots (
+    build smallint NOT NULL,
+    is_bought boolean NOT NULL,
+    unit integer NOT NULL,
+    account_id uuid NOT NULL,
+    number bigint NOT NULL,
+    amount bigint NOT NULL,
+    held bigint NOT NULL,
+    reversed bigint NOT NULL,
+    expired bigint NOT NULL,
+    currency text NOT NULL COLLATE pg_catalog."C",
+    paid numeric(24,0) NOT NULL,
+    expired_deferred numeric(24,0) NOT NULL,
+    expired_recognised numeric(24,0) NOT NULL,
+    CONSTRAINT journal_lots_money CHECK (((paid >= (0)::numeric) AND (expired_deferred >= (0)::numeric) AND (expired_recognised >= (0)::numeric) AND ((expired_deferred + expired_recognised) <= paid))),
+    CONSTRAINT journal_lots_parts CHECK (((held >= 0) AND (expired >= 0) AND ((held + expired) <= amount))),
+    CONSTRAINT journal_lots_reversed CHECK (((reversed >= 0) AND (reversed <= amount)))
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.journal_lots_0 (
+    build smallint CONSTRAINT journal_lots_build_not_null NOT NULL,
+    is_bought boolean CONSTRAINT journal_lots_is_bought_not_null NOT NULL,
+    unit integer CONSTRAINT journal_lots_unit_not_null NOT NULL,
+    account_id uuid CONSTRAINT journal_lots_account_id_not_null NOT NULL,
+    number bigint CONSTRAINT journal_lots_number_not_null NOT NULL,
+    amount bigint CONSTRAINT journal_lots_amount_not_null NOT NULL,
+    held bigint CONSTRAINT journal_lots_held_not_null NOT NULL,
+    reversed bigint CONSTRAINT journal_lots_reversed_not_null NOT NULL,
+    expired bigint CONSTRAINT journal_lots_expired_not_null NOT NULL,
+    currency text CONSTRAINT journal_lots_currency_not_null NOT NULL COLLATE pg_catalog."C",
+    paid numeric(24,0) CONSTRAINT journal_lots_paid_not_null NOT NULL,
+    expired_deferred numeric(24,0) CONSTRAINT journal_lots_expired_deferred_not_null NOT NULL,
+    expired_recognised numeric(24,0) CONSTRAINT journal_lots_expired_recognised_not_null NOT NULL,
+    CONSTRAINT journal_lots_money CHECK (((paid >= (0)::numeric) AND (expired_deferred >= (0)::numeric) AND (expired_recognised >= (0)::numeric) AND ((expired_deferred + expired_recognised) <= paid))),
+    CONSTRAINT journal_lots_parts CHECK (((held >= 0) AND (expired >= 0) AND ((held + expired) <= amount))),
+    CONSTRAINT journal_lots_reversed CHECK (((reversed >= 0) AND (reversed <= amount)))
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.journal_lots_1 (
+    build smallint CONSTRAINT journal_lots_build_not_null NOT NULL,
+    is_bought boolean CONSTRAINT journal_lots_is_bought_not_null NOT NULL,
+    unit integer CONSTRAINT journal_lots_unit_not_null NOT NULL,
+    account_id uuid CONSTRAINT journal_lots_account_id_not_null NOT NULL,
+    number bigint CONSTRAINT journal_lots_number_not_null NOT NULL,
+    amount bigint CONSTRAINT journal_lots_amount_not_null NOT NULL,
+    held bigint CONSTRAINT journal_lots_held_not_null NOT NULL,
+    reversed bigint CONSTRAINT journal_lots_reversed_not_null NOT NULL,
+    expired bigint CONSTRAINT journal_lots_expired_not_null NOT NULL,
+    currency text CONSTRAINT journal_lots_currency_not_null NOT NULL COLLATE pg_catalog."C",
+    paid numeric(24,0) CONSTRAINT journal_lots_paid_not_null NOT NULL,
+    expired_deferred numeric(24,0) CONSTRAINT journal_lots_expired_deferred_not_null NOT NULL,
+    expired_recognised numeric(24,0) CONSTRAINT journal_lots_expired_recognised_not_null NOT NULL,
+    CONSTRAINT journal_lots_money CHECK (((paid >= (0)::numeric) AND (expired_deferred >= (0)::numeric) AND (expired_recognised >= (0)::numeric) AND ((expired_deferred + expired_recognised) <= paid))),
+    CONSTRAINT journal_lots_parts CHECK (((held >= 0) AND (expired >= 0) AND ((held + expired) <= amount))),
+    CONSTRAINT journal_lots_reversed CHECK (((reversed >= 0) AND (reversed <= amount)))
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.journal_policies (
+    number integer NOT NULL,
+    after_seq bigint NOT NULL,
+    set_at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    switches jsonb NOT NULL
+);
+
+ALTER TABLE public.journal_policies ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.journal_policies_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.ledger_accounts (
+    number smallint NOT NULL,
+    name text NOT NULL
 );
 
 CREATE TABLE public.lots (
@@ -466,6 +610,14 @@ ALTER TABLE ONLY public.balance_snapshots ATTACH PARTITION public.balance_snapsh
 
 ALTER TABLE ONLY public.balance_snapshots ATTACH PARTITION public.balance_snapshots_1 FOR VALUES IN ('1');
 
+ALTER TABLE ONLY public.journal_lines ATTACH PARTITION public.journal_lines_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.journal_lines ATTACH PARTITION public.journal_lines_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY public.journal_lots ATTACH PARTITION public.journal_lots_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.journal_lots ATTACH PARTITION public.journal_lots_1 FOR VALUES IN ('1');
+
 ALTER TABLE ONLY public.statement_lines ATTACH PARTITION public.statement_lines_0 FOR VALUES IN ('0');
 
 ALTER TABLE ONLY public.statement_lines ATTACH PARTITION public.statement_lines_1 FOR VALUES IN ('1');
@@ -494,6 +646,9 @@ ALTER TABLE ONLY public.balance_snapshots_1
 ALTER TABLE ONLY public.checkpoints
     ADD CONSTRAINT checkpoints_size PRIMARY KEY (size);
 
+ALTER TABLE ONLY public.closed_periods
+    ADD CONSTRAINT closed_periods_pkey PRIMARY KEY (through);
+
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_account_version PRIMARY KEY (account_id, version);
 
@@ -514,6 +669,33 @@ ALTER TABLE ONLY public.generations
 
 ALTER TABLE ONLY public.idempotent_requests
     ADD CONSTRAINT idempotent_requests_principal_key PRIMARY KEY (principal, idempotency_key);
+
+ALTER TABLE ONLY public.journal_lines
+    ADD CONSTRAINT journal_lines_seq_line PRIMARY KEY (build, seq, line);
+
+ALTER TABLE ONLY public.journal_lines_0
+    ADD CONSTRAINT journal_lines_0_pkey PRIMARY KEY (build, seq, line);
+
+ALTER TABLE ONLY public.journal_lines_1
+    ADD CONSTRAINT journal_lines_1_pkey PRIMARY KEY (build, seq, line);
+
+ALTER TABLE ONLY public.journal_lots
+    ADD CONSTRAINT journal_lots_account_number PRIMARY KEY (build, account_id, number);
+
+ALTER TABLE ONLY public.journal_lots_0
+    ADD CONSTRAINT journal_lots_0_pkey PRIMARY KEY (build, account_id, number);
+
+ALTER TABLE ONLY public.journal_lots_1
+    ADD CONSTRAINT journal_lots_1_pkey PRIMARY KEY (build, account_id, number);
+
+ALTER TABLE ONLY public.journal_policies
+    ADD CONSTRAINT journal_policies_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.ledger_accounts
+    ADD CONSTRAINT ledger_accounts_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.ledger_accounts
+    ADD CONSTRAINT ledger_accounts_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY public.lots
     ADD CONSTRAINT lots_account_number PRIMARY KEY (account_id, number);
@@ -612,6 +794,14 @@ ALTER INDEX public.balance_snapshots_account_seq ATTACH PARTITION public.balance
 
 ALTER INDEX public.balance_snapshots_account_version ATTACH PARTITION public.balance_snapshots_1_pkey;
 
+ALTER INDEX public.journal_lines_seq_line ATTACH PARTITION public.journal_lines_0_pkey;
+
+ALTER INDEX public.journal_lines_seq_line ATTACH PARTITION public.journal_lines_1_pkey;
+
+ALTER INDEX public.journal_lots_account_number ATTACH PARTITION public.journal_lots_0_pkey;
+
+ALTER INDEX public.journal_lots_account_number ATTACH PARTITION public.journal_lots_1_pkey;
+
 ALTER INDEX public.statement_lines_account_version ATTACH PARTITION public.statement_lines_0_pkey;
 
 ALTER INDEX public.statement_lines_account_version ATTACH PARTITION public.statement_lines_1_pkey;
@@ -620,11 +810,19 @@ CREATE TRIGGER checkpoints_append_only BEFORE DELETE OR UPDATE ON public.checkpo
 
 CREATE TRIGGER checkpoints_no_truncate BEFORE TRUNCATE ON public.checkpoints FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER closed_periods_append_only BEFORE DELETE OR UPDATE ON public.closed_periods FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER closed_periods_no_truncate BEFORE TRUNCATE ON public.closed_periods FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
 CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE ON public.events FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER generations_ended BEFORE UPDATE ON public.generations FOR EACH ROW WHEN ((old.status >= 2)) EXECUTE FUNCTION public.refuse_ended_change();
+
+CREATE TRIGGER journal_policies_append_only BEFORE DELETE OR UPDATE ON public.journal_policies FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER journal_policies_no_truncate BEFORE TRUNCATE ON public.journal_policies FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER model_prices_immutable BEFORE DELETE OR UPDATE ON public.model_prices FOR EACH ROW EXECUTE FUNCTION public.refuse_price_change();
 
@@ -667,6 +865,8 @@ GRANT TRUNCATE ON TABLE public.balance_snapshots_1 TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.checkpoints TO holdfast_app;
 
+GRANT SELECT,INSERT ON TABLE public.closed_periods TO holdfast_app;
+
 GRANT SELECT ON TABLE public.events TO holdfast_app;
 
 GRANT INSERT(version) ON TABLE public.events TO holdfast_app;
@@ -708,6 +908,22 @@ GRANT UPDATE(status) ON TABLE public.idempotent_requests TO holdfast_app;
 GRANT UPDATE(is_encrypted) ON TABLE public.idempotent_requests TO holdfast_app;
 
 GRANT UPDATE(body) ON TABLE public.idempotent_requests TO holdfast_app;
+
+GRANT SELECT,INSERT ON TABLE public.journal_lines TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.journal_lines_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.journal_lines_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.journal_lots TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.journal_lots_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.journal_lots_1 TO holdfast_app;
+
+GRANT SELECT,INSERT ON TABLE public.journal_policies TO holdfast_app;
+
+GRANT SELECT ON TABLE public.ledger_accounts TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lots TO holdfast_app;
 

@@ -3,10 +3,11 @@
 from typing import Final
 
 from projections.balances import BALANCES
+from projections.journal import JOURNAL
 from projections.projection import Projection, ProjectionNotFound
 from projections.statements import STATEMENTS
 
-PROJECTIONS: Final[tuple[Projection, ...]] = (BALANCES, STATEMENTS)
+PROJECTIONS: Final[tuple[Projection, ...]] = (BALANCES, STATEMENTS, JOURNAL)
 
 
 def projection_named(name: str) -> Projection:

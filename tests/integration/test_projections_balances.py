@@ -1,6 +1,5 @@
 """What accounts had, at any place and time: the projection and a few events beside a full replay."""
 
-import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -19,7 +18,7 @@ from projections.as_of import read_balance_as_of
 from projections.balances import BALANCES, INTERVAL
 from tests.builders import NOW_US, SECOND_US, charge, top_up
 from tests.ledger_state import events_of, snapshot_of
-from tests.projected import MovableClock, bring_up, live, opened, seal_all, submit
+from tests.projected import MovableClock, bring_up, lives, opened, seal_all, submit
 
 LATER = from_us(NOW_US + 10**15)
 
@@ -49,8 +48,7 @@ def lots_with_credits(account: Account) -> list[tuple[UUID, int, int]]:
 async def test_as_of_any_seq_is_what_the_events_up_to_it_fold_to(
     database: Database, database_url: str, busy_writer: LedgerWriter, clock: MovableClock
 ) -> None:
-    account_id = await opened(busy_writer)
-    await live(busy_writer, clock, account_id, steps=3 * INTERVAL, chance=random.Random(7))
+    (account_id,) = await lives(busy_writer, clock, seed=7, accounts=1, steps=3 * 2 * INTERVAL)
     await bring_up(database, BALANCES)
     events = events_in(database_url, account_id)
     with psycopg.connect(database_url) as connection:
@@ -71,8 +69,7 @@ async def test_as_of_any_seq_is_what_the_events_up_to_it_fold_to(
 async def test_as_of_a_time_takes_in_every_event_of_that_very_moment(
     database: Database, database_url: str, busy_writer: LedgerWriter, clock: MovableClock
 ) -> None:
-    account_id = await opened(busy_writer)
-    await live(busy_writer, clock, account_id, steps=2 * INTERVAL, chance=random.Random(8))
+    (account_id,) = await lives(busy_writer, clock, seed=8, accounts=1, steps=2 * 2 * INTERVAL)
     await bring_up(database, BALANCES)
     events = events_in(database_url, account_id)
 
@@ -105,8 +102,7 @@ async def test_a_lot_that_is_over_counts_as_gone_though_nobody_swept_it(
 async def test_the_answer_does_not_wait_for_the_projection(
     database: Database, database_url: str, busy_writer: LedgerWriter, clock: MovableClock
 ) -> None:
-    account_id = await opened(busy_writer)
-    await live(busy_writer, clock, account_id, steps=2 * INTERVAL, chance=random.Random(9))
+    (account_id,) = await lives(busy_writer, clock, seed=9, accounts=1, steps=2 * 2 * INTERVAL)
     await seal_all(database)
     events = events_in(database_url, account_id)
 

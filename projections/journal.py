@@ -1,0 +1,224 @@
+"""The journal: every event that moves credits or money, entered in double entry by `journal_rules`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+
+from ledger import events, statements
+from ledger.arrays import Int8Array, TextArray, UuidArray
+from ledger.events import BODY_OF_KIND, Body, Kind, Portion
+from projections.journal_lots import JournalLot
+from projections.journal_policy import read_policies
+from projections.journal_rules import WITHOUT_ENTRY, Lots, Original, Posted, entry_of
+from projections.periods import read_closed_days
+from projections.projection import Batch, Projection
+
+sql: Final = statements.load("projections")
+
+BATCH_LIMIT: Final = 10_000
+DAY_US: Final = 24 * 60 * 60 * 1_000_000
+
+_WITHOUT_ENTRY: Final = [int(kind) for kind in WITHOUT_ENTRY]
+_DECODERS: Final = {int(kind): msgspec.json.Decoder(body).decode for kind, body in BODY_OF_KIND.items()}
+
+
+class _Read(NamedTuple):
+    account_id: UUID
+    version: int
+    kind: int
+    amount: int
+    body: Body
+    seq: int
+    recorded_day: int
+
+
+class _Written(NamedTuple):
+    seq: int
+    line: int
+    account_id: UUID
+    version: int
+    booked_day: int
+    debit: int
+    credit: int
+    commodity: str
+    amount: int
+    lot: int
+
+
+async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
+    """Enter a batch of events.
+
+    Raises:
+        ValueError, KeyError, AssertionError: an event is of an unknown kind, or contradicts earlier ones.
+        UnreadablePayment: an event says what was paid in a way that is not money.
+    """
+    parameters = {**batch.parameters(), "without_entry": _WITHOUT_ENTRY}
+    cursor = await connection.execute(sql.READ_JOURNAL_EVENTS, parameters, binary=True)
+    read = [_decoded(row) for row in await cursor.fetchall()]
+    if not read:
+        return
+    policies = await read_policies(connection)
+    closed = await read_closed_days(connection)
+    draws = await _freeze_draws(connection, read)
+    originals = await _originals(connection, read)
+    lots = await _load_lots(connection, batch.build, _lots_named(read, draws, originals))
+    written: list[_Written] = []
+    for event in read:
+        original = originals.get((event.account_id, event.version))
+        posted = Posted(
+            event.account_id,
+            event.version,
+            Kind(event.kind),
+            event.amount,
+            event.body,
+            policies.at(event.seq),
+            draws.get((event.account_id, event.version), ()),
+            None if original is None else Original(original[0], policies.at(original[1])),
+        )
+        effective_us = event.body.effective_at_us
+        effective_day = event.recorded_day if effective_us is None else effective_us // DAY_US
+        booked_day = closed.booked_day(event.seq, recorded_day=event.recorded_day, effective_day=effective_day)
+        for number, line in enumerate(entry_of(lots, posted), start=1):
+            written.append(_Written(event.seq, number, event.account_id, event.version, booked_day, *line))
+    await _save(connection, batch.build, written, lots.values())
+
+
+def _decoded(row: Sequence[Any]) -> _Read:
+    account_id, version, kind, amount, body, seq, recorded_day = row
+    decode = _DECODERS.get(kind)
+    if decode is None:
+        raise ValueError(f"an event of unknown kind {kind}: it needs a newer version")
+    return _Read(account_id, version, kind, amount, decode(body), seq, recorded_day)
+
+
+async def _freeze_draws(
+    connection: AsyncConnection[Any], read: Iterable[_Read]
+) -> dict[tuple[UUID, int], tuple[Portion, ...]]:
+    """What the freezes were drawn from that paid a debt when they were resolved: rare, and nowhere else to be seen."""
+    paid = {
+        (event.account_id, event.body.freeze_id): event.version
+        for event in read
+        if isinstance(event.body, events.FreezeConfirmed | events.FreezeRolledBack)
+        and event.body.debt_paid_microcredits
+    }
+    if not paid:
+        return {}
+    parameters = {
+        "account_ids": UuidArray.of([account_id for account_id, _ in paid]),
+        "freeze_ids": UuidArray.of([freeze_id for _, freeze_id in paid]),
+        "versions": Int8Array.of(list(paid.values())),
+    }
+    draws: dict[tuple[UUID, int], tuple[Portion, ...]] = {}
+    for account_id, freeze_id, body in await (await connection.execute(sql.READ_FREEZE_DRAWS, parameters)).fetchall():
+        opening = msgspec.json.decode(body, type=events.CreditsFrozen)
+        draws[account_id, paid[account_id, freeze_id]] = opening.draws
+    return draws
+
+
+async def _originals(
+    connection: AsyncConnection[Any], read: Iterable[_Read]
+) -> dict[tuple[UUID, int], tuple[events.TopUpReversed, int]]:
+    """The reversals that events undo, by the account and version of the reinstatement, each with its `seq`."""
+    undone = {
+        (event.account_id, event.body.reversal_version): event.version
+        for event in read
+        if isinstance(event.body, events.ReversalReinstated)
+    }
+    if not undone:
+        return {}
+    parameters = {
+        "account_ids": UuidArray.of([account_id for account_id, _ in undone]),
+        "versions": Int8Array.of([version for _, version in undone]),
+    }
+    rows = await (await connection.execute(sql.READ_ORIGINAL_REVERSALS, parameters)).fetchall()
+    return {
+        (account_id, undone[account_id, version]): (msgspec.json.decode(body, type=events.TopUpReversed), seq)
+        for account_id, version, body, seq in rows
+    }
+
+
+def _lots_named(
+    read: Iterable[_Read],
+    draws: dict[tuple[UUID, int], tuple[Portion, ...]],
+    originals: dict[tuple[UUID, int], tuple[events.TopUpReversed, int]],
+) -> set[tuple[UUID, int]]:
+    named = {(account_id, number) for (account_id, _), portions in draws.items() for number, _ in portions}
+    named.update((account_id, original.lot_number) for (account_id, _), (original, _) in originals.items())
+    for event in read:
+        account_id, body = event.account_id, event.body
+        for portions in (
+            getattr(body, "draws", ()), getattr(body, "returned", ()), getattr(body, "expired", ())
+        ):  # fmt: skip
+            for number, _ in portions:
+                named.add((account_id, number))
+        number = getattr(body, "lot_number", None)
+        if number is not None:
+            named.add((account_id, number))
+    return named
+
+
+async def _load_lots(connection: AsyncConnection[Any], build: int, named: set[tuple[UUID, int]]) -> Lots:
+    if not named:
+        return {}
+    wanted = list(named)
+    parameters = {
+        "build": build,
+        "account_ids": UuidArray.of([account_id for account_id, _ in wanted]),
+        "numbers": Int8Array.of([number for _, number in wanted]),
+    }
+    lots: Lots = {}
+    async for row in await connection.execute(sql.READ_JOURNAL_LOTS, parameters, binary=True):
+        account_id, number, is_bought, currency, unit, paid, amount, held, reversed_, expired, *money = row
+        lots[account_id, number] = JournalLot(
+            account_id, number, is_bought, currency, unit, int(paid), amount, held, reversed_, expired, *map(int, money)
+        )
+    return lots
+
+
+async def _save(
+    connection: AsyncConnection[Any], build: int, written: Sequence[_Written], lots: Iterable[JournalLot]
+) -> None:
+    if written:
+        seqs, lines, account_ids, versions, booked_days, debits, credited, commodities, amounts, numbers = zip(
+            *written, strict=True
+        )
+        columns = {
+            "build": build,
+            "seqs": Int8Array.of(seqs),
+            "lines": Int8Array.of(lines),
+            "account_ids": UuidArray.of(account_ids),
+            "versions": Int8Array.of(versions),
+            "booked_days": Int8Array.of(booked_days),
+            "debits": Int8Array.of(debits),
+            "credits": Int8Array.of(credited),
+            "commodities": TextArray.of(commodities),
+            "amounts": Int8Array.of(amounts),
+            "lots": Int8Array.of(numbers),
+        }
+        await connection.execute(sql.INSERT_JOURNAL_LINES, columns)
+    kept = list(lots)
+    if kept:
+        await connection.execute(sql.UPSERT_JOURNAL_LOTS, {"build": build, **_lot_columns(kept)})
+
+
+def _lot_columns(lots: Sequence[JournalLot]) -> dict[str, object]:
+    return {
+        "account_ids": UuidArray.of([lot.account_id for lot in lots]),
+        "numbers": Int8Array.of([lot.number for lot in lots]),
+        "are_bought": Int8Array.of([int(lot.is_bought) for lot in lots]),
+        "currencies": TextArray.of([lot.currency for lot in lots]),
+        "units": Int8Array.of([lot.unit for lot in lots]),
+        "paids": TextArray.of([str(lot.paid) for lot in lots]),
+        "amounts": Int8Array.of([lot.amount for lot in lots]),
+        "helds": Int8Array.of([lot.held for lot in lots]),
+        "reverseds": Int8Array.of([lot.reversed for lot in lots]),
+        "expireds": Int8Array.of([lot.expired for lot in lots]),
+        "deferreds": TextArray.of([str(lot.expired_deferred) for lot in lots]),
+        "recogniseds": TextArray.of([str(lot.expired_recognised) for lot in lots]),
+    }
+
+
+JOURNAL: Final = Projection("journal", apply, BATCH_LIMIT)
