@@ -1,6 +1,7 @@
 """Whether the process lives, whether it can do its work, and its metrics."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from typing import Final, TypeVar
@@ -14,6 +15,7 @@ from api import metrics
 from api.answers import Answer, RawAnswer
 from api.requests import ApiRequest
 from api.services import Services
+from ledger import checkpoints
 from ledger.sealer import lag_s
 from workers.generations import read_queue_depth
 
@@ -69,11 +71,13 @@ async def show_metrics() -> ASGIApp:
 
 async def check(services: Services) -> Readiness:
     """Measure everything at once, each within `CHECK_TIMEOUT_S`."""
-    postgres, redis, lag, queue = await asyncio.gather(
+    postgres, redis, lag, queue, _ = await asyncio.gather(
         _measure("postgres", _postgres_ms(services)),
         _measure("redis", _redis_ms(services)),
         _measure("sealer_lag", _sealer_lag_s(services), at_most=MAX_SEALER_LAG_S),
         _measure("queue", _queue_depth(services)),
+        # A number to watch, and no reason to take the API out of service.
+        _measure("checkpoint_lag", _checkpoint_lag_s(services)),
     )
     checks = {"postgres": postgres, "redis": redis, "sealer_lag": lag, "queue": queue}
     return Readiness(ready=all(found.ok for found in checks.values()), checks=checks)
@@ -109,6 +113,13 @@ async def _redis_ms(services: Services) -> float:
 async def _sealer_lag_s(services: Services) -> float:
     async with services.database.connection() as connection:
         return await lag_s(connection)
+
+
+async def _checkpoint_lag_s(services: Services) -> float:
+    """Age of the oldest sealed event that no checkpoint covers; infinite while there is no checkpoint at all."""
+    async with services.database.connection() as connection:
+        lag = await checkpoints.lag_s(connection)
+    return math.inf if lag is None else lag
 
 
 async def _queue_depth(services: Services) -> float:

@@ -66,7 +66,9 @@ class Sealer:
         # In doubt until committed: whatever goes wrong, the next run reads where the order ends.
         last, self._last = self._last, None
         try:
-            await connection.execute(sql.BEGIN_SEALING)
+            async with connection.pipeline():
+                await connection.execute(sql.BEGIN_SEALING)
+                await connection.execute(sql.LIMIT_SEALING)
             last = last or await _load(connection)
             self._last = await _extend(connection, last)
         except psycopg.errors.UniqueViolation:

@@ -26,6 +26,8 @@ from ledger.writer import LedgerWriter
 from projections.catalogue import PROJECTIONS
 from workers import losses, outbox, sweeps
 from workers.catalogue import seed_catalogue
+from workers.checkpoints.publisher import INTERVAL_S as PUBLISH_INTERVAL_S
+from workers.checkpoints.publisher import Publisher
 from workers.context import GenerationContext, open_context
 from workers.generations import sql
 from workers.logs import configure_logs
@@ -36,6 +38,8 @@ LEADER_LOCK: Final = 0x686F6C6463  # "holdc"
 CHECK_LEAD_S: Final = 1.0
 CHECK_TIMEOUT_S: Final = 3.0
 FAILURE_PAUSE_S: Final = 1.0
+SEAL_INTERVAL_S: Final = 0.1
+SEAL_BUSY_INTERVAL_S: Final = 0.02
 
 DEPENDENCY_DOWN: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, RedisError, OSError, Contended)
 
@@ -50,10 +54,11 @@ class PeriodicTask(msgspec.Struct, frozen=True):
     run: Callable[[GenerationContext], Awaitable[int]]
     full_batch: int = sys.maxsize
     """Having done this much, it is run again at once: there may be more."""
+    busy_interval_s: float | None = None
+    """The pause after a run that did something, where that is shorter."""
 
 
 TASKS: Final[tuple[PeriodicTask, ...]] = (
-    PeriodicTask("seal_events", 0.1, sweeps.seal_events),
     PeriodicTask("resend_outbox", 0.5, outbox.resend_outbox, outbox.BATCH),
     PeriodicTask("recover_lost", 0.5, losses.recover_lost, losses.BATCH),
     PeriodicTask("end_overdue", 1.0, sweeps.end_overdue, sweeps.BATCH),
@@ -66,7 +71,21 @@ TASKS: Final[tuple[PeriodicTask, ...]] = (
 )
 
 
-async def run_clock(settings: Settings, *, tasks: Sequence[PeriodicTask] = TASKS) -> None:
+def all_tasks(settings: Settings) -> tuple[PeriodicTask, ...]:
+    """Return what a clock does: `TASKS`, sealing, and publishing as this installation wants it.
+
+    Raises:
+        SettingsError: what the environment says of publishing makes no sense.
+    """
+    publisher = Publisher.from_environment(settings.environment)
+    return (
+        PeriodicTask("seal_events", SEAL_INTERVAL_S, sweeps.sealing(), busy_interval_s=SEAL_BUSY_INTERVAL_S),
+        PeriodicTask("publish_checkpoints", PUBLISH_INTERVAL_S, lambda context: publisher.run(context.database)),
+        *TASKS,
+    )
+
+
+async def run_clock(settings: Settings, *, tasks: Sequence[PeriodicTask]) -> None:
     """Stand by, lead when nobody else does, and stand by again when the lead is lost; until cancelled."""
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(Database(settings.database_url, name="holdfast clock"))
@@ -121,6 +140,7 @@ async def _repeat(task: PeriodicTask, context: GenerationContext) -> None:
             done = await task.run(context)
             if done:
                 _log.debug("clock_task_done", task=task.name, done=done)
+                pause_s = task.interval_s if task.busy_interval_s is None else task.busy_interval_s
             if done >= task.full_batch:
                 pause_s = 0
             failing = False
@@ -134,8 +154,8 @@ async def _repeat(task: PeriodicTask, context: GenerationContext) -> None:
         await asyncio.sleep(pause_s)
 
 
-async def _run_until_stopped(settings: Settings) -> None:
-    clock = asyncio.create_task(run_clock(settings))
+async def _run_until_stopped(settings: Settings, tasks: Sequence[PeriodicTask]) -> None:
+    clock = asyncio.create_task(run_clock(settings, tasks=tasks))
     loop = asyncio.get_running_loop()
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop_signal, clock.cancel)
@@ -147,12 +167,13 @@ def main() -> int:
     """Run the clock until SIGTERM; return the exit status."""
     try:
         settings = Settings.from_environment()
+        configure_logs(process="clock", log_format=settings.log_format, level=settings.log_level)
+        tasks = all_tasks(settings)
     except SettingsError as error:
         sys.stderr.write(f"clock: {error}\n")
         return 2
-    configure_logs(process="clock", log_format=settings.log_format, level=settings.log_level)
     collect_rarely()
-    asyncio.run(_run_until_stopped(settings))
+    asyncio.run(_run_until_stopped(settings, tasks))
     return 0
 
 

@@ -16,7 +16,7 @@ from ledger.batch import expire_lot
 from ledger.commands import OWN_KEY_PREFIX, Command, ExpireFreeze
 from ledger.errors import Contended, Refused
 from ledger.rows import from_us
-from ledger.sealer import seal
+from ledger.sealer import Sealer
 from projections.projection import Projection
 from projections.runner import advance_active
 from workers.cancels import lost_text, tell_readers
@@ -73,10 +73,15 @@ def projecting(projection: Projection) -> Callable[[GenerationContext], Awaitabl
     return project
 
 
-async def seal_events(context: GenerationContext) -> int:
-    """Give committed events their order."""
-    async with context.database.connection() as connection:
-        return await seal(connection)
+def sealing() -> Callable[[GenerationContext], Awaitable[int]]:
+    """Return the task that gives committed events their order; it remembers where the order ended."""
+    sealer = Sealer()
+
+    async def seal_events(context: GenerationContext) -> int:
+        async with context.database.connection() as connection:
+            return await sealer.seal(connection)
+
+    return seal_events
 
 
 async def _end_overdue(context: GenerationContext, row: Sequence[Any]) -> int:

@@ -203,3 +203,11 @@ async def test_it_stops_at_once_however_soon_after_it_started(database_url: str,
 def logged() -> Iterator[list[dict[str, Any]]]:
     with structlog.testing.capture_logs() as entries:
         yield entries  # pyright: ignore[reportReturnType]
+
+
+async def test_the_lag_of_the_checkpoints_is_a_metric_and_no_reason_to_be_unready(api: Api) -> None:
+    ready = await api.get("/health/ready")
+    metrics = await api.get("/metrics")
+
+    assert "checkpoint_lag" not in ready.json()["checks"]
+    assert 'holdfast_health{fact="checkpoint_lag"} +Inf' in metrics.text

@@ -10,7 +10,7 @@ import pytest
 from tests.generations import account_with, asks_for, generation_context, settings_for
 from tests.waiting import eventually
 from workers.admission import admit
-from workers.clock import TASKS, PeriodicTask, run_clock
+from workers.clock import PeriodicTask, all_tasks, run_clock
 from workers.context import GenerationContext
 from workers.generations import GenerationStatus, get_generation
 from workers.settings import Settings
@@ -110,7 +110,7 @@ async def test_the_clock_runs_all_its_tasks(settings: Settings, database_url: st
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE generations SET deadline_at = now() - interval '1 s'")
 
-        async with clock(settings, *TASKS):
+        async with clock(settings, *all_tasks(settings)):
 
             async def has_failed() -> bool:
                 ended = await get_generation(context.database, admitted.generation.id)

@@ -132,7 +132,7 @@ async def test_work_that_nobody_took_up_in_time_fails(context: GenerationContext
 async def test_events_are_sealed(context: GenerationContext) -> None:
     await account_with(context)
 
-    sealed = await sweeps.seal_events(context)
+    sealed = await sweeps.sealing()(context)
 
     assert sealed == 2
     async with context.database.connection() as connection:

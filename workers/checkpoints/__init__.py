@@ -1,0 +1,1 @@
+"""Signing checkpoints, and putting them where whoever can change the database cannot change them."""
