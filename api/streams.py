@@ -14,7 +14,9 @@ from api.principal import EVERYONE, USERS
 from api.requests import ApiRequest
 from workers.streams.cursor import parse_cursor
 
-CURSOR_SCHEMA: Final = {"type": "string", "pattern": r"^[0-9]{4}\.[0-9]{12}$"}
+CURSOR_SCHEMA: Final = {"type": "string", "pattern": r"^([0-9]{4}\.[0-9]{12})?$"}
+"""An empty cursor is none: the header of a browser that has seen no id yet, and the template of a careless client."""
+
 StreamCursor = Annotated[str | None, QueryParameter(name="cursor", max_length=100, schema_extra=CURSOR_SCHEMA)]
 
 EVENTS: Final = "text/event-stream"
