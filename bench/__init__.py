@@ -1,1 +1,1 @@
-"""Measurements: each figure beside a yardstick taken in the same run on the same servers, which are durable as shipped."""
+"""Measurements: each figure beside a yardstick of the same run, on the same servers, durable as shipped."""

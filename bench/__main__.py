@@ -2,8 +2,8 @@
 
 import gc
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import click
 import uvloop
@@ -12,7 +12,7 @@ from bench import generations, http, ledger
 from bench.figures import Figure, publish
 from ledger.garbage import collect_rarely
 
-SUITES: Final[dict[str, Callable[[], Awaitable[list[Figure]]]]] = {
+SUITES: Final[dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]]] = {
     "ledger": ledger.run,
     "http": http.run,
     "generations": generations.run,

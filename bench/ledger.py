@@ -76,7 +76,7 @@ def _figures(
             suite="ledger",
             name="commands at 256 callers per TPC-B transaction",
             value=2 * cold[256] / tpcb,
-            unit="×",
+            unit="times",
             bar=TPCB_TIMES_BAR,
             yardstick=yardstick,
             yardstick_value=tpcb,
@@ -93,7 +93,7 @@ def _figures(
             suite="ledger",
             name="one account per 1,000 accounts, 64 callers",
             value=hot / max(cold[64], cold_again),
-            unit="×",
+            unit="times",
             bar=HOT_SHARE_BAR,
         ),
         Figure(
@@ -121,9 +121,7 @@ async def _open_accounts(writer: LedgerWriter) -> list[UUID]:
     return await asyncio.gather(*[open_one() for _ in range(ACCOUNTS)])
 
 
-async def _pairs_per_s(
-    writer: LedgerWriter, accounts: Sequence[UUID], *, callers: int, seconds: float
-) -> float:
+async def _pairs_per_s(writer: LedgerWriter, accounts: Sequence[UUID], *, callers: int, seconds: float) -> float:
     done = 0
     started = time.perf_counter()
     deadline = started + seconds

@@ -1,4 +1,4 @@
-"""When each event of a sample of streams was in Redis: a process of its own, which reads the streams as the API does."""
+"""When each event of a sample of streams was in Redis: a process of its own that reads them as the API does."""
 
 import multiprocessing
 import time
@@ -6,14 +6,15 @@ from multiprocessing.connection import Connection
 from typing import Final, cast
 
 import redis
+from redis.typing import KeyT, StreamIdT
 
 READ_BLOCK_MS: Final = 100
 
 
 def observe(redis_url: str, keys: list[str], pipe: "Connection[object, object]") -> None:
     """Read the streams until told to stop, then send back `(key, entry id) -> monotonic time` of each entry."""
-    client = redis.Redis.from_url(redis_url, socket_timeout=None)
-    positions = dict.fromkeys(keys, "0-0")
+    client = redis.Redis.from_url(redis_url, socket_timeout=None)  # pyright: ignore[reportUnknownMemberType] - not typed
+    positions: dict[KeyT, StreamIdT] = dict.fromkeys(keys, "0-0")
     seen: dict[tuple[str, str], float] = {}
     pipe.send("watching")
     while not pipe.poll():

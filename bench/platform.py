@@ -16,6 +16,8 @@ from typing import Final
 import httpx
 import msgspec
 
+from ops.services.redis import EmbeddedRedis
+
 START_TIMEOUT_S: Final = 90
 STOP_TIMEOUT_S: Final = 15
 
@@ -91,8 +93,6 @@ def _environment(admin_key: str) -> dict[str, str]:
 
 
 def _redis_url(data_dir: Path) -> str:
-    from ops.services.redis import EmbeddedRedis
-
     return EmbeddedRedis(data_dir).url
 
 

@@ -22,9 +22,11 @@ class Connection(asyncio.Protocol):
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError("closed by the server"))
 
@@ -36,6 +38,7 @@ class Connection(asyncio.Protocol):
         return await self._answer
 
     def data_received(self, data: bytes) -> None:
+        """Take what came."""
         self._received += data
         end = self._received.find(_HEAD_END)
         if end < 0:
@@ -73,10 +76,12 @@ class Stream(asyncio.Protocol):
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
+        """Take what came."""
         now = time.monotonic()
         self.chunks.append((now, data))
         if not self.saw_delta.done() and b"event: delta" in data:
@@ -86,6 +91,7 @@ class Stream(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
         self.closed.set()
 
     def close(self) -> None:

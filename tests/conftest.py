@@ -91,8 +91,8 @@ async def writer(database_url: str) -> AsyncIterator[LedgerWriter]:
 
 
 @pytest.fixture
-def redis_url(redis_server: EmbeddedRedis) -> Iterator[str]:
+def redis_url(redis_server: EmbeddedRedis) -> str:
     """An empty Redis; all its databases are emptied before."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    yield redis_server.url
+    with redis.Redis.from_url(redis_server.url) as client:  # pyright: ignore[reportUnknownMemberType] - not typed
+        client.flushall()  # pyright: ignore[reportUnknownMemberType] - not typed
+    return redis_server.url

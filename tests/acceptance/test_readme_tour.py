@@ -19,6 +19,10 @@ def _tour() -> str:
     return "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
 
 
+def _left_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def test_the_tour_works_when_pasted(instance: RunningInstance, tmp_path: Path) -> None:
     script = (
         _tour()
@@ -48,4 +52,4 @@ async def test_the_tour_works_when_pasted(instance: RunningInstance, tmp_path: P
     confirmations = re.findall(r'\{[^{}]*"confirmed":"9.75"[^{}]*\}', said)
     assert len(confirmations) == 2
     assert confirmations[0] == confirmations[1]
-    assert list(tmp_path.iterdir()) == []
+    assert _left_in(tmp_path) == []

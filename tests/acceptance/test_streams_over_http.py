@@ -12,7 +12,11 @@ from tests.waiting import eventually
 from workers.streams.client import TextClient
 from workers.streams.terminal import text_sha256
 
-AWKWARD = "CR\r then CRLF\r\n then NUL\x00 then \u2028 and \u2029 \ufeff \x85 then 👩‍👩‍👧‍👦👍🏽 " + "\U0001f469\u200d" * 40 + " end\n\n"
+AWKWARD = (
+    "CR\r then CRLF\r\n then NUL\x00 then \u2028 and \u2029 \ufeff \x85 then 👩‍👩‍👧‍👦👍🏽 "
+    + "\U0001f469\u200d" * 40
+    + " end\n\n"
+)
 
 
 async def test_a_whole_stream_has_contiguous_events_and_the_text_its_end_names(user: httpx.AsyncClient) -> None:
