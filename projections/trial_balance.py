@@ -1,5 +1,6 @@
 """The trial balance: what every account of the chart holds in every commodity."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from projections.chart import NAME_OF_ACCOUNT, LedgerAccount
+from projections.money import format_micros
 from projections.projection import sql
 
 
@@ -44,3 +46,12 @@ async def read_trial_balance(
         for key in debits.keys() | credited.keys()
         for account, commodity in [key]
     )
+
+
+def trial_balance_csv(balances: Iterable[AccountBalance]) -> bytes:
+    """Write a trial balance as CSV, always the same bytes for the same balances."""
+    lines = ["account,name,commodity,debit,credit,balance"]
+    for line in sorted(balances):
+        amounts = ",".join(format_micros(amount) for amount in (line.debit, line.credit, line.balance))
+        lines.append(f"{int(line.account)},{line.name},{line.commodity},{amounts}")
+    return "".join(f"{line}\r\n" for line in lines).encode()
