@@ -14,6 +14,8 @@ class LedgerAccount(IntEnum):
     """One account of the chart, by the number it is stored under. Numbers are never reused."""
 
     payment_clearing = 1000
+    refunds_paid = 1010
+    chargebacks_taken = 1020
     contract_liability = 2000
     refund_liability = 2100
     expired_liability = 2200
@@ -37,6 +39,8 @@ class LedgerAccount(IntEnum):
 
 NAME_OF_ACCOUNT: Final[dict[LedgerAccount, str]] = {
     LedgerAccount.payment_clearing: "Assets:PaymentClearing",
+    LedgerAccount.refunds_paid: "Assets:PaymentClearing:Refunds",
+    LedgerAccount.chargebacks_taken: "Assets:PaymentClearing:Chargebacks",
     LedgerAccount.contract_liability: "Liabilities:Contract",
     LedgerAccount.refund_liability: "Liabilities:Refunds",
     LedgerAccount.expired_liability: "Liabilities:ExpiredCredits",

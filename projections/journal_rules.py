@@ -244,8 +244,8 @@ class _Sides(NamedTuple):
     @classmethod
     def of(cls, reason: str, policy: Policy) -> "_Sides":
         if reason.startswith(CHARGEBACK):
-            return cls(A.payment_clearing, A.chargeback_loss)
-        return cls(A.refund_liability if policy.refunds == "liability" else A.payment_clearing, A.usage)
+            return cls(A.chargebacks_taken, A.chargeback_loss)
+        return cls(A.refund_liability if policy.refunds == "liability" else A.refunds_paid, A.usage)
 
 
 def _reversed(entry: Entry, body: events.TopUpReversed, amount: int) -> None:

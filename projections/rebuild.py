@@ -47,21 +47,61 @@ async def rebuild(database: Database, projection: Projection, *, progress: Progr
         psycopg.OperationalError: the database could not do it now, or a reader holds on to the slot that is needed.
     """
     async with _alone(database, projection.name):
-        async with database.connection() as connection:
-            old = await active_build(connection, projection.name)
-            new = 1 - old
-            await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": new})
-            await connection.execute(sql.EMPTY_BUILD, {"name": projection.name, "build": new})
-            await connection.execute(sql.BEGIN_BUILD, {"name": projection.name, "build": new})
-        await _catch_up(database, projection, new, progress)
+        old, new = await _build_beside(database, projection, progress)
         async with database.connection() as connection:
             seq = await _switch(connection, projection, old=old, new=new)
-        with contextlib.suppress(
-            psycopg.errors.LockNotAvailable
-        ):  # whoever still reads it; the next rebuild empties it
-            async with database.connection() as connection:
-                await connection.execute(sql.EMPTY_BUILD, {"name": projection.name, "build": old})
+        await _empty(database, projection.name, old)
     return seq
+
+
+@contextlib.asynccontextmanager
+async def built_beside(
+    database: Database, projection: Projection, *, progress: Progress
+) -> AsyncGenerator[tuple[int, int]]:
+    """Build anew without switching, to compare: yields the build that is read, and the new one, which goes afterwards.
+
+    Raises:
+        RebuildRunning, RebuildHalted, psycopg.OperationalError: see `rebuild`.
+    """
+    async with _alone(database, projection.name):
+        old, new = await _build_beside(database, projection, progress)
+        try:
+            await _reach(database, projection, old=old, new=new)
+            yield old, new
+        finally:
+            async with database.connection() as connection:
+                await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": new})
+            await _empty(database, projection.name, new)
+
+
+async def _build_beside(database: Database, projection: Projection, progress: Progress) -> tuple[int, int]:
+    async with database.connection() as connection:
+        old = await active_build(connection, projection.name)
+        new = 1 - old
+        await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": new})
+        await connection.execute(sql.EMPTY_BUILD, {"name": projection.name, "build": new})
+        await connection.execute(sql.BEGIN_BUILD, {"name": projection.name, "build": new})
+    await _catch_up(database, projection, new, progress)
+    return old, new
+
+
+async def _reach(database: Database, projection: Projection, *, old: int, new: int) -> None:
+    """Bring the new build to where the old one is, without holding that up."""
+    async with database.connection() as connection:
+        target = await _locked_seq(connection, projection.name, old)
+        reached = await _locked_seq(connection, projection.name, new)
+    while reached < target:
+        taken = await advance(database, projection, build=new)
+        if not taken:
+            raise RebuildHalted(projection.name)
+        reached += taken
+
+
+async def _empty(database: Database, name: str, build: int) -> None:
+    """Empty the tables of a build that is over, unless somebody still reads them: then the next rebuild does."""
+    with contextlib.suppress(psycopg.errors.LockNotAvailable):
+        async with database.connection() as connection:
+            await connection.execute(sql.EMPTY_BUILD, {"name": name, "build": build})
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 """The trial balance: what every account of the chart holds in every commodity."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -31,21 +32,49 @@ class AccountBalance(msgspec.Struct, frozen=True, order=True):
         return self.debit - self.credit
 
 
+class Movement(msgspec.Struct, frozen=True):
+    """What went from one account to another in all, in millionths of the commodity."""
+
+    debit: LedgerAccount
+    credit: LedgerAccount
+    commodity: str
+    amount: int
+
+    @property
+    def accounts(self) -> tuple[LedgerAccount, LedgerAccount]:
+        """Both of them."""
+        return self.debit, self.credit
+
+
+async def read_movements(
+    connection: AsyncConnection[Any], *, build: int, seq: int, through: date = date.max
+) -> list[Movement]:
+    """Sum the journal between pairs of accounts: what the first `seq` events booked up to and on the day `through`."""
+    parameters = {"build": build, "seq": seq, "through": through}
+    return [
+        Movement(LedgerAccount(debit), LedgerAccount(credit), commodity, int(amount))
+        async for debit, credit, commodity, amount in await connection.execute(sql.READ_MOVEMENTS, parameters)
+    ]
+
+
 async def read_trial_balance(
     connection: AsyncConnection[Any], *, build: int, seq: int, through: date = date.max
 ) -> list[AccountBalance]:
-    """Sum the journal: what the first `seq` events booked up to and on the day `through`, by account and commodity."""
-    parameters = {"build": build, "seq": seq, "through": through}
-    debits: dict[tuple[int, str], int] = {}
-    credited: dict[tuple[int, str], int] = {}
-    async for debit, credit, commodity, amount in await connection.execute(sql.READ_TOTALS, parameters):
-        debits[debit, commodity] = debits.get((debit, commodity), 0) + int(amount)
-        credited[credit, commodity] = credited.get((credit, commodity), 0) + int(amount)
-    return sorted(
-        AccountBalance(LedgerAccount(account), commodity, debits.get(key, 0), credited.get(key, 0))
-        for key in debits.keys() | credited.keys()
-        for account, commodity in [key]
-    )
+    """Sum the journal by account and commodity: what the first `seq` events booked up to and on the day `through`."""
+    return trial_balance_of(await read_movements(connection, build=build, seq=seq, through=through))
+
+
+def trial_balance_of(movements: Iterable[Movement]) -> list[AccountBalance]:
+    """Sum movements by account and commodity, in the order of the chart."""
+    debits: Counter[tuple[LedgerAccount, str]] = Counter()
+    credited: Counter[tuple[LedgerAccount, str]] = Counter()
+    for movement in movements:
+        debits[movement.debit, movement.commodity] += movement.amount
+        credited[movement.credit, movement.commodity] += movement.amount
+    return [
+        AccountBalance(account, commodity, debits[account, commodity], credited[account, commodity])
+        for account, commodity in sorted(debits.keys() | credited.keys())
+    ]
 
 
 def trial_balance_csv(balances: Iterable[AccountBalance]) -> bytes:
