@@ -8,14 +8,17 @@ import click
 
 from ops import programs
 from ops.account_commands import accounts
+from ops.audit_group import audit
 from ops.command import data_dir_option, json_option, run
 from ops.demo import demo
 from ops.doctor import doctor
 from ops.endpoints import reached_database
+from ops.finance_commands import FINANCE_COMMANDS
 from ops.instance import DataDirectory
 from ops.key_commands import keys
 from ops.output import Output
 from ops.preparing import prepare_database
+from ops.projection_commands import projections
 from ops.up import Options, up
 from workers.settings import Settings, SettingsError
 
@@ -120,3 +123,7 @@ def clock() -> None:
 
 main.add_command(accounts)
 main.add_command(keys)
+main.add_command(projections)
+main.add_command(audit)
+for command in FINANCE_COMMANDS:
+    audit.add_command(command)

@@ -41,6 +41,7 @@ async def check_journal(connection: AsyncConnection[Any]) -> JournalCheck:
 
     That it balances needs no check: each line takes from one account what it gives to another.
     """
+    await connection.execute(sql.LIFT_TIME_LIMIT)
     build = await active_build(connection, JOURNAL.name)
     row = await (await connection.execute(sql.COUNT_ACCOUNT_DIFFERENCES, {"build": build})).fetchone()
     assert row is not None, "an aggregate has a row"
@@ -58,6 +59,7 @@ async def count_differences(database: Database, projection: Projection, *, progr
         RebuildRunning, RebuildHalted: see `projections.rebuild`.
     """
     async with built_beside(database, projection, progress=progress) as (old, new), database.connection() as connection:
+        await connection.execute(sql.LIFT_TIME_LIMIT)
         parameters = {"name": projection.name, "old": old, "new": new}
         row = await (await connection.execute(DIFFERENCES[projection.name], parameters)).fetchone()
     assert row is not None, "an aggregate has a row"

@@ -75,6 +75,7 @@ async def close_period(database: Database, *, through: date, actor: str) -> Clos
     while await advance_active(database, JOURNAL):
         pass
     async with database.connection() as connection:
+        await connection.execute(sql.LIFT_TIME_LIMIT)
         await connection.execute(sql.LOCK_JOURNAL_BUILDS)
         build = await active_build(connection, JOURNAL.name)
         closed = await read_periods(connection)
@@ -97,6 +98,7 @@ async def read_periods(connection: AsyncConnection[Any]) -> list[ClosedPeriod]:
 
 async def changed_periods(connection: AsyncConnection[Any]) -> list[date]:
     """Make the report of every closed period again from the journal; return the last days of those that differ."""
+    await connection.execute(sql.LIFT_TIME_LIMIT)
     build = await active_build(connection, JOURNAL.name)
     changed: list[date] = []
     first: date | None = None

@@ -73,6 +73,7 @@ async def read_rollforwards(
 
     Without `first`, from the beginning.
     """
+    await connection.execute(sql.LIFT_TIME_LIMIT)
     opening: list[Movement] = []
     if first is not None:
         opening = await read_movements(connection, build=build, seq=seq, through=first - timedelta(days=1))
@@ -86,6 +87,7 @@ async def read_rollforwards(
 
 async def read_lot_ties(connection: AsyncConnection[Any], *, build: int, seq: int) -> LotTies:
     """Compare every lot with the lines of the journal that name it, of the first `seq` events."""
+    await connection.execute(sql.LIFT_TIME_LIMIT)
     row = await (await connection.execute(sql.READ_LOT_TIES, {"build": build, "seq": seq})).fetchone()
     assert row is not None, "an aggregate has a row"
     return LotTies(*row)

@@ -38,6 +38,12 @@ async def active_build(connection: AsyncConnection[Any], name: str) -> int:
     return row[0]
 
 
+async def built_seq(connection: AsyncConnection[Any], name: str, build: int) -> int:
+    """Return how far a build is."""
+    row = await (await connection.execute(sql.READ_BUILD_SEQ, {"name": name, "build": build})).fetchone()
+    return 0 if row is None else row[0]
+
+
 async def advance(database: Database, projection: Projection, *, build: int) -> int:
     """Take the next batch into one build; return how many events that was: none at the end of the log, or halted.
 
