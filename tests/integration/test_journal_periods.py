@@ -163,6 +163,7 @@ async def test_a_period_is_closed_once_and_in_order(database: Database, database
 
 async def test_a_period_is_closed_under_writers(database: Database, database_url: str, writer: LedgerWriter) -> None:
     account_id = await opened(writer)
+    await seal_all(database)
     finished = asyncio.Event()
 
     async def write() -> None:
