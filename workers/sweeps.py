@@ -17,7 +17,7 @@ from ledger.commands import OWN_KEY_PREFIX, Command, ExpireFreeze
 from ledger.errors import Contended, Refused
 from ledger.rows import from_us
 from ledger.sealer import Sealer
-from projections.projection import Projection
+from projections.catalogue import PROJECTIONS
 from projections.runner import advance_active
 from workers.cancels import lost_text, tell_readers
 from workers.context import GenerationContext
@@ -32,6 +32,9 @@ ACTOR: Final = "clock"
 QUEUE_TIMEOUT: Final = Failure(
     code="queue_timeout", message="This waited too long for its turn. Nothing is charged. Please try again."
 )
+
+PROJECTION_REST: Final = 2.0
+FULL_PROJECTION: Final = min(projection.batch_limit for projection in PROJECTIONS)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -64,13 +67,17 @@ async def expire_lots(context: GenerationContext) -> int:
     return await _submit_all(context, [expire_lot(account_id, number) for account_id, number in rows])
 
 
-def projecting(projection: Projection) -> Callable[[GenerationContext], Awaitable[int]]:
-    """Return the task that takes what was sealed into a read model, a batch at a time."""
+async def project_events(context: GenerationContext) -> int:
+    """Take what was sealed into every read model, a batch each; return how many events that was for the fullest.
 
-    async def project(context: GenerationContext) -> int:
-        return await advance_active(context.database, projection)
-
-    return project
+    While they are behind, they rest twice as long as they work: writers come first, and readers of read models are told
+    how far behind they are.
+    """
+    started = time.perf_counter()
+    taken = [await advance_active(context.database, projection) for projection in PROJECTIONS]
+    if max(taken) >= FULL_PROJECTION:
+        await asyncio.sleep(PROJECTION_REST * (time.perf_counter() - started))
+    return max(taken)
 
 
 def sealing() -> Callable[[GenerationContext], Awaitable[int]]:
