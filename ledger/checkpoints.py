@@ -4,8 +4,6 @@ Whoever keeps one can show later whether anything before it was changed. What is
 evident to anybody outside.
 """
 
-import base64
-import binascii
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
@@ -14,27 +12,13 @@ import msgspec
 from psycopg import AsyncConnection
 
 from ledger import statements
-from ledger.merkle import HASH_BYTES, InvalidProof, check_consistency
-from ledger.notes import NoteRejected, SigningKey, VerifierKey, open_note, text_of
+from ledger.merkle import InvalidProof, check_consistency
+from ledger.notes import SigningKey, VerifierKey, open_note, text_of
+from ledger.proofs import Checkpoint
 from ledger.tiles import EdgeError
 from ledger.tree import prove_consistency
 
 sql: Final = statements.load("ledger")
-
-MAX_SIZE_DIGITS: Final = 19
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
-    """How many events the log had, and the root over them."""
-
-    origin: str
-    """The name of the log: that of the key that signs for it."""
-    size: int
-    root: bytes
-
-    def text(self) -> str:
-        """Return the text that is signed."""
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode('ascii')}\n"
 
 
 class SignedCheckpoint(msgspec.Struct, frozen=True):
@@ -61,7 +45,7 @@ def open_checkpoint(note: str, trusted: Iterable[VerifierKey]) -> Checkpoint:
     Raises:
         NoteRejected: none did, or it is malformed.
     """
-    return _parse(open_note(note, trusted))
+    return Checkpoint.parse(open_note(note, trusted))
 
 
 def claimed_by(note: str) -> Checkpoint:
@@ -70,7 +54,7 @@ def claimed_by(note: str) -> Checkpoint:
     Raises:
         NoteRejected: it is malformed.
     """
-    return _parse(text_of(note))
+    return Checkpoint.parse(text_of(note))
 
 
 async def read_latest(connection: AsyncConnection[Any]) -> SignedCheckpoint | None:
@@ -125,15 +109,3 @@ async def lag_s(connection: AsyncConnection[Any]) -> float | None:
     row = await (await connection.execute(sql.READ_CHECKPOINT_LAG)).fetchone()
     assert row is not None, "it has one row"
     return None if row[0] is None else max(0.0, row[0])
-
-
-def _parse(text: str) -> Checkpoint:
-    origin, size, encoded = (*text.split("\n"), "", "", "")[:3]
-    try:
-        root = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        root = b""
-    plain = size.isascii() and size.isdigit() and len(size) <= MAX_SIZE_DIGITS and size == str(int(size))
-    if not origin or not plain or len(root) != HASH_BYTES:
-        raise NoteRejected("the note is not a checkpoint")
-    return Checkpoint(origin, int(size), root)

@@ -19,6 +19,7 @@ from ops.key_commands import keys
 from ops.output import Output
 from ops.preparing import prepare_database
 from ops.projection_commands import projections
+from ops.proof_commands import PROOF_COMMANDS
 from ops.up import Options, up
 from workers.settings import Settings, SettingsError
 
@@ -125,5 +126,5 @@ main.add_command(accounts)
 main.add_command(keys)
 main.add_command(projections)
 main.add_command(audit)
-for command in FINANCE_COMMANDS:
+for command in (*PROOF_COMMANDS, *FINANCE_COMMANDS):
     audit.add_command(command)

@@ -4,9 +4,10 @@ import base64
 
 import pytest
 
-from ledger.checkpoints import Checkpoint, claimed_by, open_checkpoint, sign
+from ledger.checkpoints import claimed_by, open_checkpoint, sign
 from ledger.merkle import EMPTY_ROOT
 from ledger.notes import KeyInvalid, NoteRejected, SigningKey, VerifierKey, open_note
+from ledger.proofs import Checkpoint
 
 # From https://c2sp.org/signed-note and https://c2sp.org/tlog-checkpoint.
 SPEC_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"

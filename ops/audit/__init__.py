@@ -1,0 +1,1 @@
+"""`holdfast audit`: what finance and auditors ask of the log."""

@@ -1,0 +1,92 @@
+"""Checking everything that is kept against the events, and the events against what was signed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from ledger.audit.accounts import AccountRange, CheckedAccounts, check_accounts
+from ledger.audit.findings import Finding
+from ledger.audit.log import CheckedLog, Claim, check_log
+from ledger.audit.totals import Totals
+from ledger.audit.whole import Whole, account_ranges, add_up, log_ranges, read_whole
+from ledger.merkle import Range
+from ledger.notes import VerifierKey
+from ops.audit.pool import run_all
+from ops.audit.snapshot import LOOKING_UP, one_moment, same_moment
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was checked, what it came to, and what is wrong with it, in the order of the log."""
+
+    events: int
+    sealed: int
+    root: str
+    tiles: int
+    ticks: int
+    checkpoints: int
+    signatures_checked: bool
+    totals: Totals
+    findings: list[Finding]
+    seconds: float
+
+
+class _Moment(msgspec.Struct, frozen=True):
+    """Where the processes find the one moment that all of them look at."""
+
+    url: str
+    snapshot: str
+    whole: Whole
+    claims: Sequence[Claim]
+    trusted: Sequence[VerifierKey]
+
+
+async def verify(
+    url: str, *, claims: Sequence[Claim], trusted: Sequence[VerifierKey], progress: Callable[[int, int], None]
+) -> Report:
+    """Check the chain and replay of every account, the sealed order, the tree and the checkpoints.
+
+    Ranges of accounts and of the order are checked apart, so memory depends on their size and not on that of the log.
+    """
+    began = time.monotonic()
+    async with one_moment(url) as (connection, snapshot):
+        whole = await read_whole(connection)
+        moment = _Moment(url, snapshot, whole, claims, trusted)
+        accounts = [(partial(_accounts, moment), part) for part in await account_ranges(connection)]
+        leaves = [(partial(_log, moment), part) for part in log_ranges(whole.size)]
+        results = await run_all([*accounts, *leaves], progress=progress)
+    checked: list[CheckedAccounts] = results[: len(accounts)]
+    logs: list[CheckedLog] = results[len(accounts) :]
+    totals, findings = add_up(whole, checked, logs, claims)
+    return Report(
+        events=sum(part.events for part in checked),
+        sealed=whole.size,
+        root="" if whole.root is None else whole.root.hex(),
+        tiles=sum(part.tiles for part in logs),
+        ticks=sum(part.ticks for part in logs),
+        checkpoints=sum(part.checkpoints for part in logs),
+        signatures_checked=bool(trusted),
+        totals=totals,
+        findings=findings,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:
+    async def check() -> CheckedAccounts:
+        async with same_moment(moment.url, moment.snapshot) as connection:
+            return await check_accounts(connection, part, snapshot=moment.whole.snapshot)
+
+    return asyncio.run(check())
+
+
+def _log(moment: _Moment, part: Range) -> CheckedLog:
+    async def check() -> CheckedLog:
+        async with same_moment(moment.url, moment.snapshot, settings=LOOKING_UP) as connection:
+            return await check_log(connection, part, claims=moment.claims, trusted=moment.trusted)
+
+    return asyncio.run(check())
