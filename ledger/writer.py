@@ -152,6 +152,8 @@ class _Lane:
             size = min(len(self._waiting), self._batch_limit)
             batch = [self._waiting.popleft() for _ in range(size)]
             await self._settle(batch)
+            # Whoever was just answered may have a next command. It joins this lane's next batch, not the one after.
+            await asyncio.sleep(0)
 
     async def _settle(self, batch: list[tuple[Unit, "asyncio.Future[_Answer]"]]) -> None:
         """Give every waiting caller of this batch an answer, whatever happens."""
