@@ -9,12 +9,36 @@ DECLARE
         WHEN 'balances' THEN ARRAY['balance_snapshots']
         WHEN 'statements' THEN ARRAY['statement_lines']
         WHEN 'journal' THEN ARRAY['journal_lines', 'journal_lots']
+        WHEN 'analytics' THEN ARRAY[
+            'analytics_generations', 'analytics_latencies', 'analytics_revenue', 'analytics_account_days',
+            'analytics_accounts'
+        ]
     END;
     name text;
 BEGIN
     FOREACH name IN ARRAY tables LOOP
         EXECUTE format('TRUNCATE %I', name || '_' || build);
     END LOOP;
+END
+$$;
+
+CREATE FUNCTION public.note_unbilled_ending() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    settle_key text := 'holdfast:settle:' || NEW.id;
+BEGIN
+    INSERT INTO unbilled_endings (generation_id, account_id, ended_on)
+    SELECT NEW.id, NEW.account_id, (NEW.finished_at AT TIME ZONE 'UTC')::date
+    WHERE NOT EXISTS (
+        SELECT FROM events
+        WHERE
+            events.account_id = NEW.account_id
+            AND hashtextextended(events.command_key, 0) = hashtextextended(settle_key, 0)
+            AND hashtextextended(events.command_key, 1) = hashtextextended(settle_key, 1)
+            AND events.command_key = settle_key
+    );
+    RETURN NULL;
 END
 $$;
 
@@ -69,6 +93,234 @@ CREATE TABLE public.accounts (
     CONSTRAINT accounts_version CHECK ((version >= 0))
 )
 WITH (fillfactor='50');
+
+CREATE TABLE public.analytics_account_days (
+    build smallint NOT NULL,
+    day date NOT NULL,
+    account_id uuid NOT NULL,
+    generations bigint DEFAULT 0 NOT NULL,
+    freezes bigint DEFAULT 0 NOT NULL,
+    charges bigint DEFAULT 0 NOT NULL,
+    purchases bigint DEFAULT 0 NOT NULL,
+    bought bigint DEFAULT 0 NOT NULL,
+    granted bigint DEFAULT 0 NOT NULL,
+    spent bigint DEFAULT 0 NOT NULL
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.analytics_account_days_0 (
+    build smallint CONSTRAINT analytics_account_days_build_not_null NOT NULL,
+    day date CONSTRAINT analytics_account_days_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_account_days_account_id_not_null NOT NULL,
+    generations bigint DEFAULT 0 CONSTRAINT analytics_account_days_generations_not_null NOT NULL,
+    freezes bigint DEFAULT 0 CONSTRAINT analytics_account_days_freezes_not_null NOT NULL,
+    charges bigint DEFAULT 0 CONSTRAINT analytics_account_days_charges_not_null NOT NULL,
+    purchases bigint DEFAULT 0 CONSTRAINT analytics_account_days_purchases_not_null NOT NULL,
+    bought bigint DEFAULT 0 CONSTRAINT analytics_account_days_bought_not_null NOT NULL,
+    granted bigint DEFAULT 0 CONSTRAINT analytics_account_days_granted_not_null NOT NULL,
+    spent bigint DEFAULT 0 CONSTRAINT analytics_account_days_spent_not_null NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_account_days_1 (
+    build smallint CONSTRAINT analytics_account_days_build_not_null NOT NULL,
+    day date CONSTRAINT analytics_account_days_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_account_days_account_id_not_null NOT NULL,
+    generations bigint DEFAULT 0 CONSTRAINT analytics_account_days_generations_not_null NOT NULL,
+    freezes bigint DEFAULT 0 CONSTRAINT analytics_account_days_freezes_not_null NOT NULL,
+    charges bigint DEFAULT 0 CONSTRAINT analytics_account_days_charges_not_null NOT NULL,
+    purchases bigint DEFAULT 0 CONSTRAINT analytics_account_days_purchases_not_null NOT NULL,
+    bought bigint DEFAULT 0 CONSTRAINT analytics_account_days_bought_not_null NOT NULL,
+    granted bigint DEFAULT 0 CONSTRAINT analytics_account_days_granted_not_null NOT NULL,
+    spent bigint DEFAULT 0 CONSTRAINT analytics_account_days_spent_not_null NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_accounts (
+    build smallint NOT NULL,
+    opened_on date NOT NULL,
+    account_id uuid NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    first_bought_at timestamp with time zone
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.analytics_accounts_0 (
+    build smallint CONSTRAINT analytics_accounts_build_not_null NOT NULL,
+    opened_on date CONSTRAINT analytics_accounts_opened_on_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_accounts_account_id_not_null NOT NULL,
+    opened_at timestamp with time zone CONSTRAINT analytics_accounts_opened_at_not_null NOT NULL,
+    first_bought_at timestamp with time zone
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_accounts_1 (
+    build smallint CONSTRAINT analytics_accounts_build_not_null NOT NULL,
+    opened_on date CONSTRAINT analytics_accounts_opened_on_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_accounts_account_id_not_null NOT NULL,
+    opened_at timestamp with time zone CONSTRAINT analytics_accounts_opened_at_not_null NOT NULL,
+    first_bought_at timestamp with time zone
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_generations (
+    build smallint NOT NULL,
+    outcome smallint NOT NULL,
+    day date NOT NULL,
+    account_id uuid NOT NULL,
+    generations bigint NOT NULL,
+    partial_outputs bigint NOT NULL,
+    estimated_usages bigint NOT NULL,
+    input_tokens bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    cache_read_tokens bigint NOT NULL,
+    cache_write_tokens bigint NOT NULL,
+    reasoning_tokens bigint NOT NULL,
+    credits bigint NOT NULL,
+    shortfall bigint NOT NULL,
+    calls bigint NOT NULL,
+    calls_of_unknown_cost bigint NOT NULL,
+    cost_microdollars numeric(38,0) NOT NULL,
+    model text NOT NULL COLLATE pg_catalog."C",
+    provider text NOT NULL COLLATE pg_catalog."C",
+    operation text NOT NULL COLLATE pg_catalog."C"
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.analytics_generations_0 (
+    build smallint CONSTRAINT analytics_generations_build_not_null NOT NULL,
+    outcome smallint CONSTRAINT analytics_generations_outcome_not_null NOT NULL,
+    day date CONSTRAINT analytics_generations_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_generations_account_id_not_null NOT NULL,
+    generations bigint CONSTRAINT analytics_generations_generations_not_null NOT NULL,
+    partial_outputs bigint CONSTRAINT analytics_generations_partial_outputs_not_null NOT NULL,
+    estimated_usages bigint CONSTRAINT analytics_generations_estimated_usages_not_null NOT NULL,
+    input_tokens bigint CONSTRAINT analytics_generations_input_tokens_not_null NOT NULL,
+    output_tokens bigint CONSTRAINT analytics_generations_output_tokens_not_null NOT NULL,
+    cache_read_tokens bigint CONSTRAINT analytics_generations_cache_read_tokens_not_null NOT NULL,
+    cache_write_tokens bigint CONSTRAINT analytics_generations_cache_write_tokens_not_null NOT NULL,
+    reasoning_tokens bigint CONSTRAINT analytics_generations_reasoning_tokens_not_null NOT NULL,
+    credits bigint CONSTRAINT analytics_generations_credits_not_null NOT NULL,
+    shortfall bigint CONSTRAINT analytics_generations_shortfall_not_null NOT NULL,
+    calls bigint CONSTRAINT analytics_generations_calls_not_null NOT NULL,
+    calls_of_unknown_cost bigint CONSTRAINT analytics_generations_calls_of_unknown_cost_not_null NOT NULL,
+    cost_microdollars numeric(38,0) CONSTRAINT analytics_generations_cost_microdollars_not_null NOT NULL,
+    model text CONSTRAINT analytics_generations_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_generations_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_generations_operation_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_generations_1 (
+    build smallint CONSTRAINT analytics_generations_build_not_null NOT NULL,
+    outcome smallint CONSTRAINT analytics_generations_outcome_not_null NOT NULL,
+    day date CONSTRAINT analytics_generations_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_generations_account_id_not_null NOT NULL,
+    generations bigint CONSTRAINT analytics_generations_generations_not_null NOT NULL,
+    partial_outputs bigint CONSTRAINT analytics_generations_partial_outputs_not_null NOT NULL,
+    estimated_usages bigint CONSTRAINT analytics_generations_estimated_usages_not_null NOT NULL,
+    input_tokens bigint CONSTRAINT analytics_generations_input_tokens_not_null NOT NULL,
+    output_tokens bigint CONSTRAINT analytics_generations_output_tokens_not_null NOT NULL,
+    cache_read_tokens bigint CONSTRAINT analytics_generations_cache_read_tokens_not_null NOT NULL,
+    cache_write_tokens bigint CONSTRAINT analytics_generations_cache_write_tokens_not_null NOT NULL,
+    reasoning_tokens bigint CONSTRAINT analytics_generations_reasoning_tokens_not_null NOT NULL,
+    credits bigint CONSTRAINT analytics_generations_credits_not_null NOT NULL,
+    shortfall bigint CONSTRAINT analytics_generations_shortfall_not_null NOT NULL,
+    calls bigint CONSTRAINT analytics_generations_calls_not_null NOT NULL,
+    calls_of_unknown_cost bigint CONSTRAINT analytics_generations_calls_of_unknown_cost_not_null NOT NULL,
+    cost_microdollars numeric(38,0) CONSTRAINT analytics_generations_cost_microdollars_not_null NOT NULL,
+    model text CONSTRAINT analytics_generations_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_generations_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_generations_operation_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_latencies (
+    build smallint NOT NULL,
+    outcome smallint NOT NULL,
+    measure smallint NOT NULL,
+    bucket smallint NOT NULL,
+    day date NOT NULL,
+    account_id uuid NOT NULL,
+    generations bigint NOT NULL,
+    model text NOT NULL COLLATE pg_catalog."C",
+    provider text NOT NULL COLLATE pg_catalog."C",
+    operation text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT analytics_latencies_range CHECK (((measure = ANY (ARRAY[0, 1])) AND ((bucket >= 0) AND (bucket <= 500))))
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.analytics_latencies_0 (
+    build smallint CONSTRAINT analytics_latencies_build_not_null NOT NULL,
+    outcome smallint CONSTRAINT analytics_latencies_outcome_not_null NOT NULL,
+    measure smallint CONSTRAINT analytics_latencies_measure_not_null NOT NULL,
+    bucket smallint CONSTRAINT analytics_latencies_bucket_not_null NOT NULL,
+    day date CONSTRAINT analytics_latencies_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_latencies_account_id_not_null NOT NULL,
+    generations bigint CONSTRAINT analytics_latencies_generations_not_null NOT NULL,
+    model text CONSTRAINT analytics_latencies_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_latencies_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_latencies_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT analytics_latencies_range CHECK (((measure = ANY (ARRAY[0, 1])) AND ((bucket >= 0) AND (bucket <= 500))))
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_latencies_1 (
+    build smallint CONSTRAINT analytics_latencies_build_not_null NOT NULL,
+    outcome smallint CONSTRAINT analytics_latencies_outcome_not_null NOT NULL,
+    measure smallint CONSTRAINT analytics_latencies_measure_not_null NOT NULL,
+    bucket smallint CONSTRAINT analytics_latencies_bucket_not_null NOT NULL,
+    day date CONSTRAINT analytics_latencies_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_latencies_account_id_not_null NOT NULL,
+    generations bigint CONSTRAINT analytics_latencies_generations_not_null NOT NULL,
+    model text CONSTRAINT analytics_latencies_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_latencies_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_latencies_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT analytics_latencies_range CHECK (((measure = ANY (ARRAY[0, 1])) AND ((bucket >= 0) AND (bucket <= 500))))
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_revenue (
+    build smallint NOT NULL,
+    outcome smallint NOT NULL,
+    day date NOT NULL,
+    account_id uuid NOT NULL,
+    credits bigint NOT NULL,
+    revenue numeric(50,12) NOT NULL,
+    currency text NOT NULL COLLATE pg_catalog."C",
+    model text NOT NULL COLLATE pg_catalog."C",
+    provider text NOT NULL COLLATE pg_catalog."C",
+    operation text NOT NULL COLLATE pg_catalog."C"
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.analytics_revenue_0 (
+    build smallint CONSTRAINT analytics_revenue_build_not_null NOT NULL,
+    outcome smallint CONSTRAINT analytics_revenue_outcome_not_null NOT NULL,
+    day date CONSTRAINT analytics_revenue_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_revenue_account_id_not_null NOT NULL,
+    credits bigint CONSTRAINT analytics_revenue_credits_not_null NOT NULL,
+    revenue numeric(50,12) CONSTRAINT analytics_revenue_revenue_not_null NOT NULL,
+    currency text CONSTRAINT analytics_revenue_currency_not_null NOT NULL COLLATE pg_catalog."C",
+    model text CONSTRAINT analytics_revenue_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_revenue_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_revenue_operation_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_revenue_1 (
+    build smallint CONSTRAINT analytics_revenue_build_not_null NOT NULL,
+    outcome smallint CONSTRAINT analytics_revenue_outcome_not_null NOT NULL,
+    day date CONSTRAINT analytics_revenue_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_revenue_account_id_not_null NOT NULL,
+    credits bigint CONSTRAINT analytics_revenue_credits_not_null NOT NULL,
+    revenue numeric(50,12) CONSTRAINT analytics_revenue_revenue_not_null NOT NULL,
+    currency text CONSTRAINT analytics_revenue_currency_not_null NOT NULL COLLATE pg_catalog."C",
+    model text CONSTRAINT analytics_revenue_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_revenue_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_revenue_operation_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='70');
 
 CREATE TABLE public.api_keys (
     id uuid NOT NULL,
@@ -606,6 +858,34 @@ CREATE TABLE public.tiles (
 );
 ALTER TABLE ONLY public.tiles ALTER COLUMN nodes SET STORAGE EXTERNAL;
 
+CREATE TABLE public.unbilled_endings (
+    generation_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    seq bigint,
+    ended_on date NOT NULL,
+    CONSTRAINT unbilled_endings_seq CHECK ((seq > 0))
+);
+
+ALTER TABLE ONLY public.analytics_account_days ATTACH PARTITION public.analytics_account_days_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.analytics_account_days ATTACH PARTITION public.analytics_account_days_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY public.analytics_accounts ATTACH PARTITION public.analytics_accounts_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.analytics_accounts ATTACH PARTITION public.analytics_accounts_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY public.analytics_generations ATTACH PARTITION public.analytics_generations_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.analytics_generations ATTACH PARTITION public.analytics_generations_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY public.analytics_latencies ATTACH PARTITION public.analytics_latencies_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.analytics_latencies ATTACH PARTITION public.analytics_latencies_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY public.analytics_revenue ATTACH PARTITION public.analytics_revenue_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.analytics_revenue ATTACH PARTITION public.analytics_revenue_1 FOR VALUES IN ('1');
+
 ALTER TABLE ONLY public.balance_snapshots ATTACH PARTITION public.balance_snapshots_0 FOR VALUES IN ('0');
 
 ALTER TABLE ONLY public.balance_snapshots ATTACH PARTITION public.balance_snapshots_1 FOR VALUES IN ('1');
@@ -630,6 +910,51 @@ ALTER TABLE ONLY public.account_owners
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.analytics_account_days
+    ADD CONSTRAINT analytics_account_days_key PRIMARY KEY (build, day, account_id);
+
+ALTER TABLE ONLY public.analytics_account_days_0
+    ADD CONSTRAINT analytics_account_days_0_pkey PRIMARY KEY (build, day, account_id);
+
+ALTER TABLE ONLY public.analytics_account_days_1
+    ADD CONSTRAINT analytics_account_days_1_pkey PRIMARY KEY (build, day, account_id);
+
+ALTER TABLE ONLY public.analytics_accounts
+    ADD CONSTRAINT analytics_accounts_key PRIMARY KEY (build, account_id);
+
+ALTER TABLE ONLY public.analytics_accounts_0
+    ADD CONSTRAINT analytics_accounts_0_pkey PRIMARY KEY (build, account_id);
+
+ALTER TABLE ONLY public.analytics_accounts_1
+    ADD CONSTRAINT analytics_accounts_1_pkey PRIMARY KEY (build, account_id);
+
+ALTER TABLE ONLY public.analytics_generations
+    ADD CONSTRAINT analytics_generations_key PRIMARY KEY (build, day, account_id, model, provider, operation, outcome);
+
+ALTER TABLE ONLY public.analytics_generations_0
+    ADD CONSTRAINT analytics_generations_0_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, outcome);
+
+ALTER TABLE ONLY public.analytics_generations_1
+    ADD CONSTRAINT analytics_generations_1_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, outcome);
+
+ALTER TABLE ONLY public.analytics_latencies
+    ADD CONSTRAINT analytics_latencies_key PRIMARY KEY (build, day, account_id, model, provider, operation, outcome, measure, bucket);
+
+ALTER TABLE ONLY public.analytics_latencies_0
+    ADD CONSTRAINT analytics_latencies_0_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, outcome, measure, bucket);
+
+ALTER TABLE ONLY public.analytics_latencies_1
+    ADD CONSTRAINT analytics_latencies_1_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, outcome, measure, bucket);
+
+ALTER TABLE ONLY public.analytics_revenue
+    ADD CONSTRAINT analytics_revenue_key PRIMARY KEY (build, day, account_id, model, provider, operation, outcome, currency);
+
+ALTER TABLE ONLY public.analytics_revenue_0
+    ADD CONSTRAINT analytics_revenue_0_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, outcome, currency);
+
+ALTER TABLE ONLY public.analytics_revenue_1
+    ADD CONSTRAINT analytics_revenue_1_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, outcome, currency);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
@@ -748,6 +1073,15 @@ ALTER TABLE public.ticks
 ALTER TABLE ONLY public.tiles
     ADD CONSTRAINT tiles_level_index PRIMARY KEY (level, index);
 
+ALTER TABLE ONLY public.unbilled_endings
+    ADD CONSTRAINT unbilled_endings_generation PRIMARY KEY (generation_id, account_id);
+
+CREATE INDEX analytics_accounts_opened_on ON ONLY public.analytics_accounts USING btree (build, opened_on);
+
+CREATE INDEX analytics_accounts_0_build_opened_on_idx ON public.analytics_accounts_0 USING btree (build, opened_on);
+
+CREATE INDEX analytics_accounts_1_build_opened_on_idx ON public.analytics_accounts_1 USING btree (build, opened_on);
+
 CREATE INDEX balance_snapshots_account_time ON ONLY public.balance_snapshots USING btree (build, account_id, recorded_at, version);
 
 CREATE INDEX balance_snapshots_0_build_account_id_recorded_at_version_idx ON public.balance_snapshots_0 USING btree (build, account_id, recorded_at, version);
@@ -781,6 +1115,32 @@ CREATE INDEX lots_expiry ON public.lots USING btree (expires_at) WHERE (live AND
 CREATE INDEX lots_live ON public.lots USING btree (account_id) WHERE live;
 
 CREATE INDEX outbox_due ON public.outbox USING btree (due_at);
+
+CREATE INDEX unbilled_endings_place ON public.unbilled_endings USING btree (seq);
+
+ALTER INDEX public.analytics_account_days_key ATTACH PARTITION public.analytics_account_days_0_pkey;
+
+ALTER INDEX public.analytics_account_days_key ATTACH PARTITION public.analytics_account_days_1_pkey;
+
+ALTER INDEX public.analytics_accounts_opened_on ATTACH PARTITION public.analytics_accounts_0_build_opened_on_idx;
+
+ALTER INDEX public.analytics_accounts_key ATTACH PARTITION public.analytics_accounts_0_pkey;
+
+ALTER INDEX public.analytics_accounts_opened_on ATTACH PARTITION public.analytics_accounts_1_build_opened_on_idx;
+
+ALTER INDEX public.analytics_accounts_key ATTACH PARTITION public.analytics_accounts_1_pkey;
+
+ALTER INDEX public.analytics_generations_key ATTACH PARTITION public.analytics_generations_0_pkey;
+
+ALTER INDEX public.analytics_generations_key ATTACH PARTITION public.analytics_generations_1_pkey;
+
+ALTER INDEX public.analytics_latencies_key ATTACH PARTITION public.analytics_latencies_0_pkey;
+
+ALTER INDEX public.analytics_latencies_key ATTACH PARTITION public.analytics_latencies_1_pkey;
+
+ALTER INDEX public.analytics_revenue_key ATTACH PARTITION public.analytics_revenue_0_pkey;
+
+ALTER INDEX public.analytics_revenue_key ATTACH PARTITION public.analytics_revenue_1_pkey;
 
 ALTER INDEX public.balance_snapshots_account_time ATTACH PARTITION public.balance_snapshots_0_build_account_id_recorded_at_version_idx;
 
@@ -820,6 +1180,8 @@ CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON public.events FOR EACH STAT
 
 CREATE TRIGGER generations_ended BEFORE UPDATE ON public.generations FOR EACH ROW WHEN ((old.status >= 2)) EXECUTE FUNCTION public.refuse_ended_change();
 
+CREATE TRIGGER generations_unbilled AFTER UPDATE ON public.generations FOR EACH ROW WHEN (((new.status >= 2) AND (old.status < 2) AND (new.cost = 0))) EXECUTE FUNCTION public.note_unbilled_ending();
+
 CREATE TRIGGER journal_policies_append_only BEFORE DELETE OR UPDATE ON public.journal_policies FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER journal_policies_no_truncate BEFORE TRUNCATE ON public.journal_policies FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
@@ -852,6 +1214,36 @@ GRANT USAGE ON SCHEMA public TO holdfast_app;
 GRANT SELECT,INSERT ON TABLE public.account_owners TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_account_days TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_account_days_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_account_days_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_accounts TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_accounts_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_accounts_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_generations TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_generations_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_generations_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_latencies TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_latencies_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_latencies_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_revenue TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_revenue_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_revenue_1 TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.api_keys TO holdfast_app;
 
@@ -954,3 +1346,5 @@ GRANT TRUNCATE ON TABLE public.statement_lines_1 TO holdfast_app;
 GRANT SELECT,INSERT ON TABLE public.ticks TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.tiles TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.unbilled_endings TO holdfast_app;

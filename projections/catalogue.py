@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from projections.analytics import ANALYTICS
 from projections.balances import BALANCES
 from projections.journal import JOURNAL
 from projections.projection import Projection, ProjectionNotFound
 from projections.statements import STATEMENTS
 
-PROJECTIONS: Final[tuple[Projection, ...]] = (BALANCES, STATEMENTS, JOURNAL)
+PROJECTIONS: Final[tuple[Projection, ...]] = (BALANCES, STATEMENTS, JOURNAL, ANALYTICS)
 
 
 def projection_named(name: str) -> Projection:

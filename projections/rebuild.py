@@ -74,6 +74,17 @@ async def built_beside(
             await _empty(database, projection.name, new)
 
 
+async def hold_level(connection: AsyncConnection[Any], projection: Projection, *, old: int, new: int) -> None:
+    """Bring two builds to the same `seq`, and have them stand still until the end of the caller's transaction.
+
+    Raises:
+        RebuildHalted: an event cannot be taken.
+    """
+    old_seq = await _locked_seq(connection, projection.name, old)
+    new_seq = await _take_up_to(connection, projection, build=new, seq=old_seq)
+    await _take_up_to(connection, projection, build=old, seq=new_seq)
+
+
 async def _build_beside(database: Database, projection: Projection, progress: Progress) -> tuple[int, int]:
     async with database.connection() as connection:
         old = await active_build(connection, projection.name)
@@ -132,18 +143,24 @@ async def _catch_up(database: Database, projection: Projection, build: int, prog
 async def _switch(connection: AsyncConnection[Any], projection: Projection, *, old: int, new: int) -> int:
     """Bring the new build to where the old one is, at least, and have it read; all in one transaction."""
     old_seq = await _locked_seq(connection, projection.name, old)
-    while (new_seq := await _locked_seq(connection, projection.name, new)) < old_seq:
+    new_seq = await _take_up_to(connection, projection, build=new, seq=old_seq)
+    await connection.execute(sql.SWITCH_BUILD, {"name": projection.name, "build": new})
+    await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": old})
+    return new_seq
+
+
+async def _take_up_to(connection: AsyncConnection[Any], projection: Projection, *, build: int, seq: int) -> int:
+    """Bring a build to `seq`, at least, in the caller's transaction; return where it is."""
+    while (reached := await _locked_seq(connection, projection.name, build)) < seq:
         try:
-            taken = await take_batch(connection, projection, build=new, limit=old_seq - new_seq)
+            taken = await take_batch(connection, projection, build=build, limit=seq - reached)
         except psycopg.OperationalError:
             raise
         except Exception as error:
             raise RebuildHalted(projection.name) from error
         if not taken:
             raise RebuildHalted(projection.name)
-    await connection.execute(sql.SWITCH_BUILD, {"name": projection.name, "build": new})
-    await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": old})
-    return new_seq
+    return reached
 
 
 async def _locked_seq(connection: AsyncConnection[Any], name: str, build: int) -> int:

@@ -23,6 +23,7 @@ from ledger.database import Database
 from ledger.errors import Contended
 from ledger.garbage import collect_rarely
 from ledger.writer import LedgerWriter
+from projections import unbilled
 from workers import losses, outbox, sweeps
 from workers.catalogue import seed_catalogue
 from workers.checkpoints.publisher import INTERVAL_S as PUBLISH_INTERVAL_S
@@ -63,6 +64,7 @@ TASKS: Final[tuple[PeriodicTask, ...]] = (
     PeriodicTask("end_overdue", 1.0, sweeps.end_overdue, sweeps.BATCH),
     PeriodicTask("expire_freezes", 1.0, sweeps.expire_freezes, sweeps.BATCH),
     PeriodicTask("expire_lots", 1.0, sweeps.expire_lots, sweeps.BATCH),
+    PeriodicTask("place_unbilled_endings", 0.5, sweeps.place_unbilled_endings, unbilled.LIMIT),
     PeriodicTask("project_events", 0.2, sweeps.project_events, sweeps.FULL_PROJECTION),
 )
 

@@ -19,6 +19,7 @@ from ledger.rows import from_us
 from ledger.sealer import Sealer
 from projections.catalogue import PROJECTIONS
 from projections.runner import advance_active
+from projections.unbilled import place_unbilled
 from workers.cancels import lost_text, tell_readers
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
@@ -78,6 +79,11 @@ async def project_events(context: GenerationContext) -> int:
     if max(taken) >= FULL_PROJECTION:
         await asyncio.sleep(PROJECTION_REST * (time.perf_counter() - started))
     return max(taken)
+
+
+async def place_unbilled_endings(context: GenerationContext) -> int:
+    """Have the analytics count generations that ended without an event."""
+    return await place_unbilled(context.database)
 
 
 def sealing() -> Callable[[GenerationContext], Awaitable[int]]:

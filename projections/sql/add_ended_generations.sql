@@ -1,0 +1,115 @@
+-- Count generations that ended: what they were, used and cost us, how long they took, and that their accounts were active.
+-- Bucket n of a histogram holds the times above 1.05^(n-1) ms, up to and with 1.05^n ms; bucket 0 all up to 1 ms.
+-- Returns: one row: how many of them there are, ended.
+WITH ended AS (
+    SELECT
+        unnest(%(generation_ids)s) AS generation_id,
+        unnest(%(account_ids)s) AS account_id,
+        date '1970-01-01' + unnest(%(days)s)::integer AS day
+),
+
+found AS MATERIALIZED (
+    SELECT
+        ended.day, generations.id, generations.account_id, generations.model, generations.provider,
+        generations.mode AS operation, generations.status AS outcome, generations.partial, generations.usage_estimated,
+        generations.input_tokens, generations.output_tokens, generations.cache_read_tokens,
+        generations.cache_write_tokens, generations.reasoning_tokens, generations.shortfall, generations.created_at,
+        generations.first_token_at, generations.finished_at
+    FROM ended
+    INNER JOIN generations ON ended.generation_id = generations.id AND ended.account_id = generations.account_id
+    WHERE generations.status >= 2
+),
+
+counted AS (
+    SELECT
+        found.day, found.account_id, found.model, found.provider, found.operation, found.outcome,
+        1 AS generations, found.partial::integer AS partial_outputs, found.usage_estimated::integer AS estimated_usages,
+        found.input_tokens, found.output_tokens, found.cache_read_tokens, found.cache_write_tokens,
+        found.reasoning_tokens, found.shortfall, 0 AS calls, 0 AS calls_of_unknown_cost, 0::bigint AS cost_microdollars
+    FROM found
+    UNION ALL
+    SELECT
+        found.day, found.account_id, found.model, generation_attempts.provider, found.operation, found.outcome,
+        0 AS generations, 0 AS partial_outputs, 0 AS estimated_usages,
+        0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_tokens,
+        0 AS reasoning_tokens, 0 AS shortfall, 1 AS calls,
+        (generation_attempts.cost_microdollars IS NULL)::integer AS calls_of_unknown_cost,
+        generation_attempts.cost_microdollars
+    FROM found
+    INNER JOIN generation_attempts
+        ON found.id = generation_attempts.generation_id AND found.account_id = generation_attempts.account_id
+),
+
+generations_added AS (
+    INSERT INTO analytics_generations AS kept (
+        build, day, account_id, model, provider, operation, outcome, generations, partial_outputs, estimated_usages,
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, credits, shortfall, calls,
+        calls_of_unknown_cost, cost_microdollars
+    )
+    SELECT
+        %(build)s, counted.day, counted.account_id, counted.model, counted.provider, counted.operation, counted.outcome,
+        sum(counted.generations), sum(counted.partial_outputs), sum(counted.estimated_usages),
+        coalesce(sum(counted.input_tokens), 0), coalesce(sum(counted.output_tokens), 0),
+        coalesce(sum(counted.cache_read_tokens), 0), coalesce(sum(counted.cache_write_tokens), 0),
+        coalesce(sum(counted.reasoning_tokens), 0), 0, coalesce(sum(counted.shortfall), 0), sum(counted.calls),
+        sum(counted.calls_of_unknown_cost), coalesce(sum(counted.cost_microdollars), 0)
+    FROM counted
+    GROUP BY
+        counted.day, counted.account_id, counted.model, counted.provider, counted.operation, counted.outcome
+    ON CONFLICT (build, day, account_id, model, provider, operation, outcome) DO UPDATE
+    SET
+        generations = kept.generations + excluded.generations,
+        partial_outputs = kept.partial_outputs + excluded.partial_outputs,
+        estimated_usages = kept.estimated_usages + excluded.estimated_usages,
+        input_tokens = kept.input_tokens + excluded.input_tokens,
+        output_tokens = kept.output_tokens + excluded.output_tokens,
+        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+        reasoning_tokens = kept.reasoning_tokens + excluded.reasoning_tokens,
+        shortfall = kept.shortfall + excluded.shortfall,
+        calls = kept.calls + excluded.calls,
+        calls_of_unknown_cost = kept.calls_of_unknown_cost + excluded.calls_of_unknown_cost,
+        cost_microdollars = kept.cost_microdollars + excluded.cost_microdollars
+),
+
+measured AS (
+    SELECT
+        found.day, found.account_id, found.model, found.provider, found.operation, found.outcome, taken.measure,
+        ceil(
+            ln(least(greatest(extract(EPOCH FROM taken.duration)::double precision * 1000, 1), 1e10)) / ln(1.05)
+        )::smallint AS bucket
+    FROM found
+    CROSS JOIN LATERAL (
+        VALUES
+        (0, found.finished_at - found.created_at),
+        (1, found.first_token_at - found.created_at)
+    ) AS taken (measure, duration)
+    WHERE taken.duration IS NOT NULL
+),
+
+latencies_added AS (
+    INSERT INTO analytics_latencies AS kept (
+        build, day, account_id, model, provider, operation, outcome, measure, bucket, generations
+    )
+    SELECT
+        %(build)s, measured.day, measured.account_id, measured.model, measured.provider, measured.operation,
+        measured.outcome, measured.measure, measured.bucket, count(*)
+    FROM measured
+    GROUP BY
+        measured.day, measured.account_id, measured.model, measured.provider, measured.operation, measured.outcome,
+        measured.measure, measured.bucket
+    ON CONFLICT (build, day, account_id, model, provider, operation, outcome, measure, bucket) DO UPDATE
+    SET generations = kept.generations + excluded.generations
+),
+
+days_added AS (
+    INSERT INTO analytics_account_days AS kept (build, day, account_id, generations)
+    SELECT
+        %(build)s, found.day, found.account_id, count(*)
+    FROM found
+    GROUP BY found.day, found.account_id
+    ON CONFLICT (build, day, account_id) DO UPDATE
+    SET generations = kept.generations + excluded.generations
+)
+
+SELECT count(*) FROM found
