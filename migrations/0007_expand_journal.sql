@@ -13,9 +13,9 @@ CREATE TABLE ledger_accounts (
 );
 
 INSERT INTO ledger_accounts (number, name) VALUES
-(1000, 'Assets:PaymentClearing'),
-(1010, 'Assets:PaymentClearing:Refunds'),
-(1020, 'Assets:PaymentClearing:Chargebacks'),
+(1000, 'Assets:Clearing:Payments'),
+(1010, 'Assets:Clearing:Refunds'),
+(1020, 'Assets:Clearing:Chargebacks'),
 (2000, 'Liabilities:Contract'),
 (2100, 'Liabilities:Refunds'),
 (2200, 'Liabilities:ExpiredCredits'),

@@ -38,9 +38,9 @@ class LedgerAccount(IntEnum):
 
 
 NAME_OF_ACCOUNT: Final[dict[LedgerAccount, str]] = {
-    LedgerAccount.payment_clearing: "Assets:PaymentClearing",
-    LedgerAccount.refunds_paid: "Assets:PaymentClearing:Refunds",
-    LedgerAccount.chargebacks_taken: "Assets:PaymentClearing:Chargebacks",
+    LedgerAccount.payment_clearing: "Assets:Clearing:Payments",
+    LedgerAccount.refunds_paid: "Assets:Clearing:Refunds",
+    LedgerAccount.chargebacks_taken: "Assets:Clearing:Chargebacks",
     LedgerAccount.contract_liability: "Liabilities:Contract",
     LedgerAccount.refund_liability: "Liabilities:Refunds",
     LedgerAccount.expired_liability: "Liabilities:ExpiredCredits",

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -19,6 +20,8 @@ from projections.statements import STATEMENTS
 from projections.status import BuildStatus, read_status
 from tests.builders import NOW_US, charge, top_up
 from tests.projected import MovableClock, bring_up, lives, opened, seal_all, submit
+from workers import sweeps
+from workers.context import GenerationContext
 
 
 async def status_of(database: Database, name: str) -> BuildStatus:
@@ -147,6 +150,24 @@ async def test_a_halted_projection_goes_on_once_the_event_can_be_taken(
 
     status = await status_of(database, "statements")
     assert (status.state, status.seq, status.halt_reason) == ("current", 2, None)
+
+
+async def test_the_clock_takes_what_is_sealed_into_every_read_model(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "FULL_PROJECTION", 1)
+    monkeypatch.setattr(sweeps, "PROJECTION_REST", 0.0)
+    context = cast("GenerationContext", SimpleNamespace(database=database))
+    await some_history(database, database_url)
+
+    while await sweeps.project_events(context):
+        pass
+
+    async with database.connection() as connection:
+        found = await read_status(connection)
+    assert {build.name: build.state for build in found} == dict.fromkeys(
+        (projection.name for projection in PROJECTIONS), "current"
+    )
 
 
 async def test_two_runners_take_every_event_once(database: Database, database_url: str) -> None:

@@ -10,7 +10,7 @@ from ledger import events
 from ledger.account import Account, evolve
 from ledger.commands import Command
 from ledger.decide import decide
-from projections.chart import CREDIT, FIRST_UNIT_ACCOUNT, LedgerAccount
+from projections.chart import CREDIT, FIRST_UNIT_ACCOUNT, NAME_OF_ACCOUNT, LedgerAccount
 from projections.journal_policy import Policies, Policy, PolicyInForce
 from projections.journal_rules import Line, Lots, Original, Posted, entry_of
 from projections.money import UnreadablePayment
@@ -349,3 +349,9 @@ def test_lots_of_other_accounts_are_other_lots() -> None:
 
     assert (UUID(int=1), 2) not in books.lots
     assert (ACCOUNT_ID, 2) in books.lots
+
+
+def test_no_account_of_the_chart_is_above_another() -> None:
+    for name in NAME_OF_ACCOUNT.values():
+        below = [other for other in NAME_OF_ACCOUNT.values() if other.startswith(f"{name}:")]
+        assert not below, "one program's balance of an account includes what is below it, another's does not"
