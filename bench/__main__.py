@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 import uvloop
 
-from bench import generations, http, ledger, projections
+from bench import generations, http, ledger, projections, sealing
 from bench.figures import Figure, publish
 from ledger.garbage import collect_rarely
 
@@ -17,6 +17,7 @@ SUITES: Final[dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]]] = {
     "http": http.run,
     "generations": generations.run,
     "projections": projections.run,
+    "sealing": sealing.run,
 }
 
 
