@@ -14,10 +14,12 @@ LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
 VERSION_FORMAT: Final = "holdfast-version-cursor"
 ID_FORMAT: Final = "holdfast-id-cursor"
+TEXT_FORMAT: Final = "holdfast-text-cursor"
 """Formats mark in the OpenAPI document what only an earlier page can give."""
 
 VERSION_BYTES: Final = 8
 ID_BYTES: Final = 16
+TEXT_CURSOR_MAX: Final = 1_000
 LARGEST_VERSION: Final = 2**63 - 1
 
 Item = TypeVar("Item")
@@ -25,6 +27,9 @@ Item = TypeVar("Item")
 PageLimit: TypeAlias = Annotated[int, QueryParameter(name="limit", ge=1, le=LIMIT_MAX)]
 VersionCursor: TypeAlias = Annotated[str | None, QueryParameter(name="cursor", schema_extra={"format": VERSION_FORMAT})]
 IdCursor: TypeAlias = Annotated[str | None, QueryParameter(name="cursor", schema_extra={"format": ID_FORMAT})]
+TextCursor: TypeAlias = Annotated[
+    str | None, QueryParameter(name="cursor", max_length=TEXT_CURSOR_MAX, schema_extra={"format": TEXT_FORMAT})
+]
 
 
 class Page(msgspec.Struct, Generic[Item], frozen=True):
@@ -65,16 +70,45 @@ def before_id(cursor: str | None) -> UUID | None:
     return None if cursor is None else UUID(bytes=_decode(cursor, ID_BYTES))
 
 
+def after_text(cursor: str | None) -> str:
+    """Read a cursor of a list in the order of its keys; empty for the beginning.
+
+    Raises:
+        InvalidCursor: not one of ours.
+    """
+    if cursor is None:
+        return ""
+    try:
+        text = _raw(cursor).decode()
+    except UnicodeDecodeError:
+        raise InvalidCursor from None
+    if not text or "\0" in text:
+        raise InvalidCursor
+    return text
+
+
+def text_cursor(keys: Sequence[str], *, limit: int) -> str | None:
+    """Return the cursor of what follows the first `limit` keys; None where nothing does."""
+    return _encoded(keys[limit - 1].encode()) if len(keys) > limit else None
+
+
 def _encode(place: int | UUID) -> str:
-    raw = place.bytes if isinstance(place, UUID) else place.to_bytes(VERSION_BYTES, "big")
+    return _encoded(place.bytes if isinstance(place, UUID) else place.to_bytes(VERSION_BYTES, "big"))
+
+
+def _encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _decode(cursor: str, length: int) -> bytes:
-    try:
-        raw = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        raise InvalidCursor from None
+    raw = _raw(cursor)
     if len(raw) != length:
         raise InvalidCursor
     return raw
+
+
+def _raw(cursor: str) -> bytes:
+    try:
+        return base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise InvalidCursor from None

@@ -161,6 +161,8 @@ def _responses(method: str, handler: HTTPRouteHandler) -> dict[str, Any]:
         responses[str(status)] = (
             {"description": _TITLES[status]} if status == 204 else {"description": _TITLES[status], "content": content}
         )
+        if headers := handler.opt.get("answer_headers"):
+            responses[str(status)]["headers"] = headers
     for status in sorted(_problem_statuses(method, handler)):
         responses.setdefault(str(status), _problem(status))
     return responses
@@ -197,7 +199,10 @@ def _problem(status: int) -> dict[str, Any]:
 def _answer_content(handler: HTTPRouteHandler) -> dict[str, Any]:
     if media_type := handler.opt.get("media_type"):
         return {media_type: {} if media_type == EVENTS else {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": _reference(_answer_type(handler))}}
+    content: dict[str, Any] = {"application/json": {"schema": _reference(_answer_type(handler))}}
+    if also_as := handler.opt.get("also_as"):
+        content[also_as] = {"schema": {"type": "string"}}
+    return content
 
 
 def _reference(kind: Any) -> dict[str, Any]:

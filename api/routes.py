@@ -4,7 +4,20 @@ from typing import Final
 
 from litestar.types import ControllerRouterHandler
 
-from api import accounts, batch, freezes, generations, health, key_routes, me, models, movements, openapi, streams
+from api import (
+    accounts,
+    analytics,
+    batch,
+    freezes,
+    generations,
+    health,
+    key_routes,
+    me,
+    models,
+    movements,
+    openapi,
+    streams,
+)
 
 ROUTES: Final[list[ControllerRouterHandler]] = [
     accounts.create,
@@ -37,6 +50,12 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     me.me,
     me.balance,
     me.statement,
+    analytics.usage,
+    analytics.margin,
+    analytics.success_rates,
+    analytics.top_accounts,
+    analytics.daily_active,
+    analytics.conversion,
     health.live,
     health.ready,
     health.show_metrics,

@@ -15,3 +15,6 @@ schemathesis.openapi.format(
     "holdfast-version-cursor",
     strategies.integers(0, 2**63 - 1).map(lambda version: _cursor(version.to_bytes(8, "big"))),
 )
+schemathesis.openapi.format(
+    "holdfast-text-cursor", strategies.text("abc-0189 ", min_size=1, max_size=40).map(lambda key: _cursor(key.encode()))
+)
