@@ -1,5 +1,6 @@
 """Analytics add up to what the ledger and the generations say, once each, whichever way they got there."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -305,6 +306,40 @@ async def test_a_generation_without_an_event_is_placed_once_and_in_every_build_t
         (1, 1),
     ]
     assert rows(database_url, "SELECT seq FROM unbilled_endings") == [(2,)]
+
+
+async def test_free_generations_are_counted_once_while_builds_come_and_go(
+    context: GenerationContext, worker: WorkerRuntime, database: Database, database_url: str
+) -> None:
+    account_id = await account_with(context, 10)
+    await bring_up(database, ANALYTICS)
+    finished = asyncio.Event()
+
+    async def keep_placing() -> None:
+        while not finished.is_set():
+            await place_unbilled(database)
+
+    async def keep_projecting() -> None:
+        while not finished.is_set():
+            await bring_up(database, ANALYTICS)
+
+    async def keep_rebuilding() -> None:
+        while not finished.is_set():
+            await rebuild(database, ANALYTICS, progress=ignore)
+
+    async with asyncio.TaskGroup() as group:
+        for keep_doing in (keep_placing, keep_placing, keep_projecting, keep_rebuilding):
+            group.create_task(keep_doing())
+        for _ in range(25):
+            await generate(context, worker, account_id, "for nothing", model="gratis")
+            await submit(context.writer, charge(1, account_id))
+        finished.set()
+    await bring_up_all(database)
+
+    active = "build = (SELECT active FROM projections WHERE name = 'analytics')"
+    assert rows(database_url, f"SELECT sum(generations) FROM analytics_generations WHERE {active}") == [(25,)]
+    assert rows(database_url, f"SELECT sum(generations) FROM analytics_account_days WHERE {active}") == [(25,)]
+    assert await count_differences(database, ANALYTICS, progress=ignore) == 0
 
 
 async def test_the_projection_halts_where_a_settled_generation_is_not_there(
