@@ -34,7 +34,7 @@ QUEUE_TIMEOUT: Final = Failure(
     code="queue_timeout", message="This waited too long for its turn. Nothing is charged. Please try again."
 )
 
-PROJECTION_REST: Final = 2.0
+PROJECTION_REST: Final = 5.0
 FULL_PROJECTION: Final = min(projection.batch_limit for projection in PROJECTIONS)
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -71,8 +71,8 @@ async def expire_lots(context: GenerationContext) -> int:
 async def project_events(context: GenerationContext) -> int:
     """Take what was sealed into every read model, a batch each; return how many events that was for the fullest.
 
-    While they are behind, they rest twice as long as they work: writers come first, and readers of read models are told
-    how far behind they are.
+    While they are behind, they rest five times as long as they work: writers come first, and how far read models are
+    behind is no secret.
     """
     started = time.perf_counter()
     taken = [await advance_active(context.database, projection) for projection in PROJECTIONS]
