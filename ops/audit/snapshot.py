@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
-from psycopg import AsyncConnection, IsolationLevel
-from psycopg import sql as psycopg_sql
+from psycopg import AsyncClientCursor, AsyncConnection, IsolationLevel
 
 from ledger import database, statements
 
@@ -40,8 +39,7 @@ async def same_moment(
 ) -> AsyncGenerator[AsyncConnection[Any]]:
     """Open a connection that sees what `one_moment` sees, for as long as that lasts."""
     async with await _connect(url, settings or {}) as connection:
-        # Postgres takes the name in no other form than as a literal; it comes from Postgres.
-        await connection.execute(psycopg_sql.SQL("SET TRANSACTION SNAPSHOT {}").format(psycopg_sql.Literal(name)))
+        await AsyncClientCursor(connection).execute(sql.IMPORT_SNAPSHOT, {"name": name})
         yield connection
         await connection.rollback()
 
