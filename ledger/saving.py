@@ -37,7 +37,9 @@ async def save(connection: AsyncConnection[Any], decided: Decided, loaded: Loade
             await _save_reversals(connection, accounts)
         for statement, parameters in decided.rider_writes:
             await connection.execute(statement, parameters)
-        await connection.commit()
+        # Not `connection.commit()`: in a pipeline psycopg then waits for answers while part of a large batch is still
+        # unsent, and the server waits for that part. Leaving the pipeline sends everything first.
+        await connection.execute(sql.COMMIT, prepare=False)
 
 
 def _event_columns(events: Sequence[Event]) -> dict[str, object]:

@@ -133,7 +133,8 @@ async def _extend(connection: AsyncConnection[Any], last: _Tick) -> _Tick | None
     async with connection.pipeline():
         await save_tiles(connection, tiles)
         await connection.execute(sql.INSERT_TICK, _columns(tick))
-        await connection.commit()
+        # As in `saving.save`: `connection.commit()` could wait for ever here.
+        await connection.execute(sql.COMMIT, prepare=False)
     return tick
 
 

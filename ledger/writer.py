@@ -149,11 +149,17 @@ class _Lane:
                     return
                 self._wake.clear()
                 continue
-            size = min(len(self._waiting), self._batch_limit)
-            batch = [self._waiting.popleft() for _ in range(size)]
-            await self._settle(batch)
+            await self._settle(self._take_batch())
             # Whoever was just answered may have a next command. It joins this lane's next batch, not the one after.
             await asyncio.sleep(0)
+
+    def _take_batch(self) -> list[tuple[Unit, "asyncio.Future[_Answer]"]]:
+        """Take what waits, up to the limit of commands; one unit at least, however many it has."""
+        batch = [self._waiting.popleft()]
+        commands = len(batch[0][0].commands)
+        while self._waiting and (commands := commands + len(self._waiting[0][0].commands)) <= self._batch_limit:
+            batch.append(self._waiting.popleft())
+        return batch
 
     async def _settle(self, batch: list[tuple[Unit, "asyncio.Future[_Answer]"]]) -> None:
         """Give every waiting caller of this batch an answer, whatever happens."""

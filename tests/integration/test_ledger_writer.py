@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from ledger import database, errors
+from ledger import commands, database, errors
 from ledger.batch import Outcome, Rider, Statement
 from ledger.commands import Command
 from ledger.writer import LedgerWriter
@@ -479,3 +479,35 @@ async def test_an_unreachable_database_is_told_as_contention(database_url: str, 
     async with LedgerWriter(f"{database_url}&dbname=nowhere") as writer:
         with pytest.raises(errors.Contended):
             await writer.submit(charge(1, uuid4()))
+
+
+async def open_with(writer: LedgerWriter, account_id: UUID) -> None:
+    await writer.submit(commands.OpenAccount(account_id=account_id, command_key="holdfast:open", owner=str(account_id)))
+    await writer.submit(commands.TopUp(account_id=account_id, command_key="top-up", amount_microcredits=10**9))
+
+
+def long_charge(account_id: UUID, unit: int, number: int) -> commands.Charge:
+    return commands.Charge(
+        account_id=account_id,
+        command_key=f"{unit}:{number}:".ljust(200, "k"),
+        amount_microcredits=1,
+        reference="r" * 2_000,
+    )
+
+
+async def test_a_batch_far_larger_than_a_socket_buffer_goes_through(database_url: str) -> None:
+    account_ids = [uuid4() for _ in range(8)]
+    async with LedgerWriter(database_url, lanes=1, batch_limit=10_000) as writer:
+        for account_id in account_ids:
+            await open_with(writer, account_id)
+
+        async with asyncio.timeout(60):
+            outcomes = await asyncio.gather(
+                *[
+                    writer.submit_unit([long_charge(account_id, unit, number) for number in range(100)])
+                    for account_id in account_ids
+                    for unit in range(5)
+                ]
+            )
+
+    assert sum(len(unit) for unit in outcomes) == 4_000

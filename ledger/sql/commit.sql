@@ -1,0 +1,3 @@
+-- Commit the batch, as the last statement of its pipeline.
+-- Returns: nothing.
+COMMIT
