@@ -19,7 +19,7 @@ from ledger.saving import save
 
 BATCH_LIMIT: Final = 512
 QUEUE_LIMIT: Final = 20_000
-LANES: Final = 2
+LANES: Final = 3
 RECONNECT_LIMIT: Final = 6
 RECONNECT_PAUSE_S: Final = 0.1
 """Doubles with each attempt: together about three seconds, and the time-outs of connecting, before callers are told
@@ -51,7 +51,7 @@ class LedgerWriter:
     """Writes commands to the ledger in batches; one per process.
 
     Accounts are shared out over a few lanes, each with a connection and a queue of its own: one lane decides in Python
-    while Postgres commits the other's batch, and two lanes never wait for the same account. A batch of one is the same
+    while Postgres commits another's batch, and two lanes never wait for the same account. A batch of one is the same
     code as a batch of `BATCH_LIMIT`.
 
     `on_commit` is called with the ids of the accounts that changed, after each commit; it must not block.
