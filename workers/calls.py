@@ -122,8 +122,8 @@ class ProviderCalls:
                     self._reported = chunk.usage
                     self._reported_final = chunk.final
                     self._result.usage_estimated = chunk.estimated
-                else:
-                    return _finish_reason(chunk)
+                elif isinstance(chunk, Finished):
+                    return chunk.reason
         raise MalformedResponse(provider=self._provider.name, provider_message="the stream ended without a word")
 
     def _judge(self, reading: "asyncio.Task[str]") -> None:
@@ -187,10 +187,6 @@ def _pause_s(error: ProviderError | None, number: int) -> float | None:
         return None
     backoff_s = BACKOFF_S * 2 ** (number - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
     return max(asked_s or 0.0, backoff_s)
-
-
-def _finish_reason(finished: Finished) -> str:
-    return finished.reason
 
 
 def _now_us() -> int:

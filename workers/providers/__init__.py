@@ -2,13 +2,21 @@
 
 from workers.providers.errors import ProviderError
 from workers.providers.interface import (
+    Attachment,
     Chunk,
     Finished,
+    InputFile,
+    JobStarted,
+    JsonDelta,
+    MediaKind,
+    MediaResult,
     Message,
+    Progress,
     Provider,
     ProviderRequest,
     TextDelta,
     Timeouts,
+    UpstreamJob,
     Usage,
     UsageReport,
 )
@@ -16,9 +24,16 @@ from workers.providers.registry import ProviderNotConfigured, ProviderRegistry, 
 from workers.providers.tokens import estimate_output_tokens
 
 __all__ = [
+    "Attachment",
     "Chunk",
     "Finished",
+    "InputFile",
+    "JobStarted",
+    "JsonDelta",
+    "MediaKind",
+    "MediaResult",
     "Message",
+    "Progress",
     "Provider",
     "ProviderError",
     "ProviderNotConfigured",
@@ -27,6 +42,7 @@ __all__ = [
     "ProviderStatus",
     "TextDelta",
     "Timeouts",
+    "UpstreamJob",
     "Usage",
     "UsageReport",
     "estimate_output_tokens",

@@ -21,6 +21,7 @@ class AnthropicMessages:
 
     name = "anthropic"
     description = "Claude models through Anthropic's Messages API."
+    modes = frozenset({"chat"})
 
     def __init__(self, *, api_key: str, base_url: str = DEFAULT_BASE_URL) -> None:
         self._client = AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0)

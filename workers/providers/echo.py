@@ -37,6 +37,7 @@ class Echo:
 
     name = "echo"
     description = "Streams the prompt back word by word, for trying things out. There is no model behind it."
+    modes = frozenset({"chat"})
 
     def check(self, request: ProviderRequest) -> None:
         """See `Provider.check`."""

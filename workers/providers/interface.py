@@ -3,14 +3,14 @@
 A provider turns a `ProviderRequest` into a stream of chunks or one `ProviderError`. It knows nothing of credits, leases
 or retries. The order of a stream that ends well is fixed:
 
-    [UsageReport(final=False)] → TextDelta* → UsageReport(final=True) → Finished
+    [JobStarted] → (Progress | TextDelta | JsonDelta | MediaResult)* → UsageReport(final=True) → Finished
 
 Interim usage reports may come anywhere before the final one. A stream that ends in any other way raises. A refusal by
 the provider's filters reports its final usage, where there is one, before `ContentRefused`, because the provider bills
 for it.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -21,11 +21,46 @@ FinishReason = Literal["stop", "length", "other"]
 """`stop`: the model was done. `length`: the token limit ended it. `other`: a reason we have no word for."""
 
 
-class Message(Struct, frozen=True):
+MediaKind = Literal["image", "audio", "video"]
+
+
+class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture or a recording that belongs to a message, by the id of the media object that holds it."""
+
+    media_id: str
+
+
+class Message(Struct, frozen=True, omit_defaults=True):
     """One turn of the conversation."""
 
     role: Role
     content: str
+    attachments: tuple[Attachment, ...] = ()
+
+
+class InputFile(Struct, frozen=True, kw_only=True):
+    """A file that goes into a call: what an attachment, or a parameter such as `image`, refers to."""
+
+    media_id: str
+    kind: MediaKind
+    media_type: str
+    size_bytes: int
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    url: str | None = None
+    """Where the provider can fetch it, for as long as the call may take; `None` where our store cannot be reached."""
+    content: bytes | None = None
+    """Its bytes, where there is no `url` to give. Both are `None` while a call is only being checked and bounded."""
+
+
+class UpstreamJob(Struct, frozen=True, kw_only=True):
+    """What a provider that works in the background runs for us: enough to find it again from another process."""
+
+    id: str
+    status_url: str = ""
+    result_url: str = ""
+    cancel_url: str = ""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -37,7 +72,8 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
     connect_s: float = 5.0
     first_token_s: float = 120.0
-    """From the start of the call to the first text; for a reasoning model this includes its thinking."""
+    """From the start of the call to the first output; for a reasoning model this includes its thinking, for pictures
+    and films all of the work."""
     gap_s: float = 60.0
     """Between two events of the provider, once text has begun."""
     total_s: float = 900.0
@@ -52,16 +88,27 @@ class ProviderRequest(Struct, frozen=True, kw_only=True):
     """The name the provider knows the model by; ours is in the catalogue."""
     messages: tuple[Message, ...]
     max_output_tokens: int
+    mode: str = "chat"
     options: dict[str, object] = {}
-    """`stop_sequences` and `effort` for models, `delay_ms` for echo. `check` refuses what a provider does not know."""
+    """The parameters of the mode, checked against the model's schema: `stop_sequences` and `effort` for chat, `size`
+    and `n` for pictures. `check` refuses what a provider does not know."""
+    files: Mapping[str, InputFile] = {}
+    """What the attachments and the file parameters refer to, by media id."""
+    output_schema: dict[str, object] | None = None
+    """In mode `structured`: the JSON Schema that the answer must satisfy."""
+    webhook_url: str | None = None
+    """Where a provider that works in the background may tell us that it is done; `None` where we cannot be reached."""
+    resume: UpstreamJob | None = None
+    """A job that an earlier call started: wait for it and start none."""
     timeouts: Timeouts = Timeouts()
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens of one call, in one vocabulary for all providers. Every number is ≥ 0.
+    """What one call used, in one vocabulary for all providers. Every number is ≥ 0.
 
-    `input_tokens` and `output_tokens` are totals; the other three say what part of a total was of a special kind, so
-    `cache_read_tokens + cache_write_tokens <= input_tokens` and `reasoning_tokens <= output_tokens` always hold.
+    `input_tokens` and `output_tokens` are totals; the other three kinds of tokens say what part of a total was of a
+    special kind, so `cache_read_tokens + cache_write_tokens <= input_tokens` and `reasoning_tokens <= output_tokens`
+    always hold. Media are measured by what came out: pictures, their pixels together, and how long it plays.
     """
 
     input_tokens: int = 0
@@ -69,12 +116,55 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    images: int = 0
+    pixels: int = 0
+    """Of all pictures together."""
+    duration_ms: int = 0
+    """How long the audio or video plays."""
+    characters: int = 0
+    """Of the text that was spoken."""
+    compute_ms: int = 0
+    """How long the provider's machine worked, where it bills by that."""
 
 
 class TextDelta(Struct, frozen=True):
     """Text that follows what was delivered before; never empty, never half of a surrogate pair."""
 
     text: str
+
+
+class JsonDelta(Struct, frozen=True):
+    """A piece of structured output, as the JSON text it is part of; never empty."""
+
+    text: str
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far work that has no partial output has come."""
+
+    percent: int
+    """0 to 100; never falls within one call."""
+    message: str = ""
+
+
+class MediaResult(Struct, frozen=True, kw_only=True):
+    """A picture, recording or film that came out: either where to fetch it, or its bytes."""
+
+    kind: MediaKind
+    media_type: str
+    url: str | None = None
+    url_expires_in_s: float | None = None
+    """How long the provider keeps it there."""
+    content: bytes | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+
+
+class JobStarted(Struct, frozen=True):
+    """The provider has taken the work on under this id. It is written down before anything else is read."""
+
+    job: UpstreamJob
 
 
 class UsageReport(Struct, frozen=True, kw_only=True):
@@ -85,6 +175,8 @@ class UsageReport(Struct, frozen=True, kw_only=True):
     """The last report of the call; nothing but `Finished` or an error follows."""
     estimated: bool = False
     """The provider gave no usage and we counted."""
+    cost_microdollars: int | None = None
+    """What the provider itself says the call cost; `None` where it does not say, and our rates are used."""
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -95,7 +187,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     """The provider's own word for it."""
 
 
-Chunk = TextDelta | UsageReport | Finished
+Chunk = TextDelta | JsonDelta | Progress | MediaResult | JobStarted | UsageReport | Finished
 
 
 class Provider(Protocol):
@@ -109,6 +201,11 @@ class Provider(Protocol):
     @property
     def description(self) -> str:
         """What it is, in a sentence for people."""
+        ...
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """The modes it can run some model in."""
         ...
 
     def check(self, request: ProviderRequest) -> None:

@@ -21,6 +21,7 @@ class OpenAIChat:
 
     name = "openai"
     description = "GPT models through OpenAI's Chat Completions API, or models of another server that speaks it."
+    modes = frozenset({"chat"})
 
     def __init__(self, *, api_key: str, base_url: str = DEFAULT_BASE_URL) -> None:
         self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
