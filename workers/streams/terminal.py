@@ -44,6 +44,10 @@ class Terminal(Struct, frozen=True, kw_only=True):
     usage: dict[str, int] = field(default_factory=dict[str, int])
     cost_microcredits: int
     error: Failure | None = None
+    artifacts: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+    """The data of every `artifact` event, in their order, without their seq."""
+    structured: dict[str, object] | None = None
+    """Where structured output stands: `{"json": text so far}`, and `"value"` once it is complete."""
 
     def __post_init__(self) -> None:
         assert self.end_seq >= UNWRITTEN_END_SEQ or not self.text, "a text needs an event or a snapshot before the end"
