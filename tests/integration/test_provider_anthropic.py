@@ -12,7 +12,7 @@ from tests.fakes.anthropic_server import FakeAnthropic
 from tests.fakes.scripted_server import Answer, Cut, Hang, Hold, Repeat, event_stream, no_answer
 from tests.provider_calls import a_request, outcome_of, until_text
 from workers.providers import Finished, Message, ProviderError, TextDelta, Timeouts, Usage, errors
-from workers.providers.anthropic_messages import AnthropicMessages
+from workers.providers.anthropic.messages import AnthropicMessages
 
 
 @pytest.fixture

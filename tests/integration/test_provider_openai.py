@@ -12,7 +12,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.scripted_server import Answer, Cut, Hang, Hold, Repeat, event_stream, no_answer
 from tests.provider_calls import a_request, outcome_of, until_text
 from workers.providers import Finished, Message, ProviderError, TextDelta, Timeouts, Usage, errors
-from workers.providers.openai_chat import OpenAIChat
+from workers.providers.openai.chat import OpenAIChat
 
 ENDING = (fake.finish(), fake.usage(), fake.DONE)
 

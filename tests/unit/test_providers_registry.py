@@ -1,9 +1,16 @@
 """Which providers an installation has."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 import workers.providers.errors as errors_module
+from workers import providers
 from workers.providers import ProviderError, ProviderNotConfigured, ProviderRegistry
+from workers.providers.registry import find_factories
 
 KEYS = {"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "b"}
 
@@ -21,15 +28,18 @@ def problems(**environment: str) -> dict[str, str | None]:
 
 
 def test_echo_needs_no_key() -> None:
-    assert problems() == {
-        "echo": None,
-        "anthropic": "ANTHROPIC_API_KEY is not set",
-        "openai": "OPENAI_API_KEY is not set",
-    }
+    found = problems()
+
+    assert found["echo"] is None
+    assert found["anthropic"] == "ANTHROPIC_API_KEY is not set"
+    assert found["openai"] == "OPENAI_API_KEY is not set"
 
 
 def test_a_key_is_enough() -> None:
-    assert problems(**KEYS) == {"echo": None, "anthropic": None, "openai": None}
+    found = problems(**KEYS)
+
+    assert found["anthropic"] is None
+    assert found["openai"] is None
 
 
 def test_a_blank_key_is_none() -> None:
@@ -39,6 +49,65 @@ def test_a_blank_key_is_none() -> None:
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://example.org", "http://", "http://[::1", "http://x:y"])
 def test_a_base_url_that_is_none_is_a_problem(url: str) -> None:
     assert problems(**KEYS, OPENAI_BASE_URL=url)["openai"] == "OPENAI_BASE_URL is not an http:// or https:// URL"
+
+
+def test_finding_the_providers_imports_no_sdk() -> None:
+    program = (
+        "import sys; from workers.providers.registry import find_factories; find_factories({});"
+        "print([name for name in ('anthropic', 'openai', 'PIL') if name in sys.modules])"
+    )
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert printed.stdout.strip() == "[]"
+
+
+PROVIDER_FILE = """
+from workers.providers.echo import Echo
+from workers.providers.factories import Configuration, ProviderFactory
+
+def _make(configuration: Configuration) -> Echo:
+    assert configuration.base_url == "http://127.0.0.1:9"
+    assert configuration.setting("PARROT_MOOD") == "fine"
+    return Echo()
+
+FACTORY = ProviderFactory(
+    name="parrot", make=_make, base_url_variable="PARROT_BASE_URL", default_base_url="http://127.0.0.1:9"
+)
+"""
+
+
+@pytest.fixture
+def provider_path(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    providers.__path__.remove(str(tmp_path))
+    for name in [name for name in sys.modules if name.startswith("workers.providers.a_test")]:
+        del sys.modules[name]
+
+
+async def test_a_provider_is_one_file(provider_path: Path) -> None:
+    (provider_path / "a_test_parrot.py").write_text(PROVIDER_FILE)
+
+    registry = ProviderRegistry({"HOLDFAST_PROVIDER_PATH": str(provider_path), "PARROT_MOOD": " fine "})
+
+    assert "parrot" in registry.names
+    assert registry.status("parrot").configured
+    assert registry.get("parrot").name == "echo"
+    await registry.aclose()
+
+
+def test_two_files_cannot_offer_the_same_provider(provider_path: Path) -> None:
+    for name in ("a_test_one", "a_test_two"):
+        (provider_path / f"{name}.py").write_text(PROVIDER_FILE)
+
+    with pytest.raises(ProviderNotConfigured, match="parrot: there is another one"):
+        ProviderRegistry({"HOLDFAST_PROVIDER_PATH": str(provider_path)})
+
+
+def test_a_configuration_does_not_show_its_key() -> None:
+    factory = find_factories({})["openai"]
+
+    assert "secret" not in repr(factory.configuration({"OPENAI_API_KEY": "secret"}))
 
 
 async def test_a_provider_without_a_key_is_not_given() -> None:

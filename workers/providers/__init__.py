@@ -1,6 +1,7 @@
 """Model providers behind one interface: see `interface.py` for what they do and `errors.py` for how they fail."""
 
 from workers.providers.errors import ProviderError
+from workers.providers.factories import Configuration, ProviderFactory
 from workers.providers.interface import (
     Attachment,
     Chunk,
@@ -26,6 +27,7 @@ from workers.providers.tokens import estimate_output_tokens
 __all__ = [
     "Attachment",
     "Chunk",
+    "Configuration",
     "Finished",
     "InputFile",
     "JobStarted",
@@ -36,6 +38,7 @@ __all__ = [
     "Progress",
     "Provider",
     "ProviderError",
+    "ProviderFactory",
     "ProviderNotConfigured",
     "ProviderRegistry",
     "ProviderRequest",

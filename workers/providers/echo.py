@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from workers.providers.conversation import check_conversation, parse_options
 from workers.providers.deadlines import Deadlines
+from workers.providers.factories import ProviderFactory
 from workers.providers.interface import Chunk, Finished, ProviderRequest, TextDelta, Usage, UsageReport
 
 MAX_DELAY_MS = 10_000
@@ -86,3 +87,6 @@ def split_words(text: str) -> Iterator[str]:
 def count_words(text: str) -> int:
     """How many words `split_words` gives: the tokens of echo."""
     return sum(1 for _ in _WORD.finditer(text))
+
+
+FACTORY = ProviderFactory(name=Echo.name, make=lambda _: Echo())

@@ -1,12 +1,24 @@
-"""Which providers this installation has, from its environment."""
+"""Which providers this installation has: found by their files, configured by the environment.
 
-from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+Nothing lists them. Every module and package directly in `workers/providers`, and in the directories that
+`HOLDFAST_PROVIDER_PATH` names, is asked for its factories; see `factories.py`. So a new provider is one file.
+"""
+
+import os
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Final, cast
 
 from msgspec import Struct
 
-from workers.providers.echo import Echo
+from workers import providers
+from workers.providers.factories import ProviderFactory, setting
 from workers.providers.interface import Provider
+
+PROVIDER_PATH_VARIABLE: Final = "HOLDFAST_PROVIDER_PATH"
+"""Directories with further provider files, separated as in `PATH`: a way to add one to an installed package."""
 
 
 class ProviderNotConfigured(Exception):
@@ -31,60 +43,29 @@ class ProviderStatus(Struct, frozen=True):
         return self.problem is None
 
 
-class _Keyed(Struct, frozen=True):
-    """A provider that needs a key and may have another base URL."""
-
-    key_variable: str
-    base_url_variable: str
-    make: Callable[[str, str | None], Provider]
-
-    def problem(self, environment: Mapping[str, str]) -> str | None:
-        if not _setting(environment, self.key_variable):
-            return f"{self.key_variable} is not set"
-        base_url = _setting(environment, self.base_url_variable)
-        if base_url and not _is_http_url(base_url):
-            return f"{self.base_url_variable} is not an http:// or https:// URL"
-        return None
-
-
-def _make_anthropic(api_key: str, base_url: str | None) -> Provider:
-    # Imported on first use: an SDK takes up to a second to import, and an installation without its key never needs it.
-    from workers.providers.anthropic_messages import DEFAULT_BASE_URL, AnthropicMessages  # noqa: PLC0415
-
-    return AnthropicMessages(api_key=api_key, base_url=base_url or DEFAULT_BASE_URL)
-
-
-def _make_openai(api_key: str, base_url: str | None) -> Provider:
-    from workers.providers.openai_chat import DEFAULT_BASE_URL, OpenAIChat  # noqa: PLC0415
-
-    return OpenAIChat(api_key=api_key, base_url=base_url or DEFAULT_BASE_URL)
-
-
-_KEYED = {
-    "anthropic": _Keyed("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", _make_anthropic),
-    "openai": _Keyed("OPENAI_API_KEY", "OPENAI_BASE_URL", _make_openai),
-}
-
-PROVIDER_NAMES = (Echo.name, *_KEYED)
-
-
 class ProviderRegistry:
     """The providers of one process, made when first asked for and kept. Belongs to one event loop."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self._factories = find_factories(environment)
         self._made: dict[str, Provider] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All there are, configured or not, in alphabetical order."""
+        return tuple(sorted(self._factories))
 
     def status(self, name: str) -> ProviderStatus:
         """Say whether one provider can be used. Makes nothing, so it costs nothing."""
-        if name == Echo.name:
-            return ProviderStatus(name, None)
-        keyed = _KEYED.get(name)
-        return ProviderStatus(name, "there is no such provider" if keyed is None else keyed.problem(self._environment))
+        factory = self._factories.get(name)
+        return ProviderStatus(
+            name, "there is no such provider" if factory is None else factory.problem(self._environment)
+        )
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
-        """Return all there are, in the order of `PROVIDER_NAMES`."""
-        return tuple(self.status(name) for name in PROVIDER_NAMES)
+        """Return all there are, in the order of `names`."""
+        return tuple(map(self.status, self.names))
 
     def get(self, name: str) -> Provider:
         """Return the provider of that name, the same one every time.
@@ -96,7 +77,8 @@ class ProviderRegistry:
             status = self.status(name)
             if status.problem is not None:
                 raise ProviderNotConfigured(name, status.problem)
-            self._made[name] = self._make(name)
+            factory = self._factories[name]
+            self._made[name] = factory.make(factory.configuration(self._environment))
         return self._made[name]
 
     def prepare(self) -> None:
@@ -111,22 +93,32 @@ class ProviderRegistry:
             _, provider = self._made.popitem()
             await provider.aclose()
 
-    def _make(self, name: str) -> Provider:
-        if name == Echo.name:
-            return Echo()
-        keyed = _KEYED[name]
-        api_key = _setting(self._environment, keyed.key_variable)
-        return keyed.make(api_key, _setting(self._environment, keyed.base_url_variable) or None)
+
+def find_factories(environment: Mapping[str, str]) -> dict[str, ProviderFactory]:
+    """Ask every provider file for what it offers.
+
+    Raises:
+        ProviderNotConfigured: two of them offer a provider of the same name.
+    """
+    found: dict[str, ProviderFactory] = {}
+    for module in _modules(environment):
+        for factory in _factories_of(module, environment):
+            if factory.name in found:
+                raise ProviderNotConfigured(factory.name, f"there is another one, so {module.__name__} cannot offer it")
+            found[factory.name] = factory
+    return found
 
 
-def _setting(environment: Mapping[str, str], variable: str) -> str:
-    """Read a variable without the whitespace that files and shells leave around it; an empty one is not set."""
-    return environment.get(variable, "").strip()
+def _modules(environment: Mapping[str, str]) -> Iterator[ModuleType]:
+    for directory in setting(environment, PROVIDER_PATH_VARIABLE).split(os.pathsep):
+        if directory and directory not in providers.__path__:
+            providers.__path__.append(directory)
+    for name in sorted(module.name for module in pkgutil.iter_modules(providers.__path__)):
+        yield import_module(f"{providers.__name__}.{name}")
 
 
-def _is_http_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+def _factories_of(module: ModuleType, environment: Mapping[str, str]) -> Iterable[ProviderFactory]:
+    if isinstance(factory := getattr(module, "FACTORY", None), ProviderFactory):
+        yield factory
+    if callable(factories := getattr(module, "factories", None)):
+        yield from cast("Iterable[ProviderFactory]", factories(environment))

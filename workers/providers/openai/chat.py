@@ -8,12 +8,10 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from workers.providers.conversation import ModelOptions, check_conversation, parse_options
 from workers.providers.headers import trace_headers
 from workers.providers.interface import Chunk, Message, ProviderRequest, Usage
-from workers.providers.openai_errors import translate
-from workers.providers.openai_reading import ChatReading
+from workers.providers.openai.chat_reading import ChatReading
+from workers.providers.openai.errors import translate
 from workers.providers.tokens import bound_input_tokens, estimate_cut_usage
 from workers.providers.upstream import read_upstream
-
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
 class OpenAIChat:
@@ -23,7 +21,7 @@ class OpenAIChat:
     description = "GPT models through OpenAI's Chat Completions API, or models of another server that speaks it."
     modes = frozenset({"chat"})
 
-    def __init__(self, *, api_key: str, base_url: str = DEFAULT_BASE_URL) -> None:
+    def __init__(self, *, api_key: str, base_url: str) -> None:
         self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
 
     def check(self, request: ProviderRequest) -> None:

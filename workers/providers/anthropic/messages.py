@@ -5,15 +5,13 @@ from collections.abc import AsyncGenerator
 from anthropic import AsyncAnthropic, AsyncStream, Timeout, omit
 from anthropic.types import MessageParam, RawMessageStreamEvent
 
-from workers.providers.anthropic_errors import translate
-from workers.providers.anthropic_reading import MessageReading
+from workers.providers.anthropic.errors import translate
+from workers.providers.anthropic.reading import MessageReading
 from workers.providers.conversation import ModelOptions, check_conversation, parse_options, split_system
 from workers.providers.headers import trace_headers
 from workers.providers.interface import Chunk, Message, ProviderRequest, Usage
 from workers.providers.tokens import bound_input_tokens, estimate_cut_usage
 from workers.providers.upstream import read_upstream
-
-DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 
 class AnthropicMessages:
@@ -23,7 +21,7 @@ class AnthropicMessages:
     description = "Claude models through Anthropic's Messages API."
     modes = frozenset({"chat"})
 
-    def __init__(self, *, api_key: str, base_url: str = DEFAULT_BASE_URL) -> None:
+    def __init__(self, *, api_key: str, base_url: str) -> None:
         self._client = AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0)
 
     def check(self, request: ProviderRequest) -> None:
