@@ -30,6 +30,7 @@ class ProviderError(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         upstream_request_id: str | None = None,
+        ambiguous: bool = False,
     ) -> None:
         super().__init__(f"{provider}: {self.code}: {provider_message[:200]}")
         self.provider = provider
@@ -38,6 +39,8 @@ class ProviderError(Exception):
         """HTTP status, where an answer came at all; 200 for an error in mid-stream."""
         self.retry_after_s = None if retry_after_s is None else min(max(retry_after_s, 0.0), MAX_RETRY_AFTER_S)
         self.upstream_request_id = upstream_request_id
+        self.ambiguous = ambiguous
+        """The provider may have taken the work on, and may bill for it, all the same. Never try the same call again."""
 
 
 class RateLimited(ProviderError):

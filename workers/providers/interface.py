@@ -63,6 +63,21 @@ class UpstreamJob(Struct, frozen=True, kw_only=True):
     cancel_url: str = ""
 
 
+class JobNews(Protocol):
+    """What a call that waits for a job in the background hears meanwhile."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """False once nobody wants the result any more. A call that is stopped while its job is wanted leaves the job
+        alone, because another worker goes on waiting for it.
+        """
+        ...
+
+    async def webhook(self) -> bytes:
+        """Wait for the next webhook of this call and return its body, verified; empty if it was too large to keep."""
+        ...
+
+
 class Timeouts(Struct, frozen=True, kw_only=True):
     """How long each part of a call may take, in seconds. Each ends the call with `ProviderTimedOut`.
 
@@ -92,6 +107,9 @@ class ProviderRequest(Struct, frozen=True, kw_only=True):
     options: dict[str, object] = {}
     """The parameters of the mode, checked against the model's schema: `stop_sequences` and `effort` for chat, `size`
     and `n` for pictures. `check` refuses what a provider does not know."""
+    upstream_inputs: dict[str, object] = {}
+    """What goes to a provider whose models all have inputs of their own: prompt, parameters and fixed inputs, by the names
+    that the model knows. A media id in it stands for the file. Empty: `prompt` and the options go by our names."""
     files: Mapping[str, InputFile] = {}
     """What the attachments and the file parameters refer to, by media id."""
     output_schema: dict[str, object] | None = None
@@ -99,7 +117,10 @@ class ProviderRequest(Struct, frozen=True, kw_only=True):
     webhook_url: str | None = None
     """Where a provider that works in the background may tell us that it is done; `None` where we cannot be reached."""
     resume: UpstreamJob | None = None
-    """A job that an earlier call started: wait for it and start none."""
+    """A job that an earlier call started: wait for it and start none. Without an id, one that it may have started under
+    the same `webhook_url`: find out first."""
+    news: JobNews | None = None
+    """`None` where nobody listens; then only the provider itself is asked, and stopping the call cancels the job."""
     timeouts: Timeouts = Timeouts()
 
 
