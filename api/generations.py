@@ -1,7 +1,7 @@
 """Generations: starting, reading, cancelling and retrying them."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import get, post
@@ -18,7 +18,7 @@ from api.requests import ApiRequest
 from ledger.rows import from_us
 from workers.admission import Admitted, admit, retry_generation
 from workers.cancels import cancel_generation
-from workers.generations import Generation, get_generation, list_generations, usage_numbers
+from workers.generations import Figures, Generation, get_generation, list_generations, usage_numbers
 from workers.requests import GenerationRequest
 from workers.streams.terminal import Failure
 
@@ -30,16 +30,28 @@ class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     model: Annotated[str, Meta(min_length=1, max_length=100)]
     input: dict[str, object]
-    mode: Literal["text"] = "text"
+    mode: Annotated[str, Meta(max_length=50)] | None = None
+    """Null: the first mode of the model."""
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     stream: bool = True
     """Every generation can be streamed, whatever is said here; taken so that requests for other services fit."""
+    cache: bool = False
+    """An answer to the very same request of this account, up to a day old, is as good as a new one, and costs less."""
+    client_transfer: bool = False
+    """The caller would rather move media into the store itself; what it has not moved in time is moved for it."""
     account_id: UUID | None = None
     """On whose behalf; only users may leave it out."""
 
     def request(self) -> GenerationRequest:
         """Return the request as admission takes it."""
-        return GenerationRequest(model=self.model, input=self.input, max_output_tokens=self.max_output_tokens)
+        return GenerationRequest(
+            model=self.model,
+            input=self.input,
+            mode=self.mode,
+            max_output_tokens=self.max_output_tokens,
+            cache=self.cache,
+            client_transfer=self.client_transfer,
+        )
 
 
 class AdmittedAnswer(Struct, frozen=True, kw_only=True):
@@ -57,13 +69,19 @@ class AdmittedAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Timings(Struct, frozen=True, kw_only=True):
-    """When what happened; null for what has not."""
+    """When what happened, null for what has not; and how long it took, in milliseconds, once it has ended."""
 
     created_at: datetime
     started_at: datetime | None
     first_token_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
+    total_ms: float | None
+    database_ms: float | None
+    cache_read_ms: float | None
+    credit_ms: float | None
+    provider_ms: float | None
+    cache_write_ms: float | None
 
 
 class GenerationAnswer(Struct, frozen=True, kw_only=True):
@@ -76,11 +94,14 @@ class GenerationAnswer(Struct, frozen=True, kw_only=True):
     mode: str
     partial: bool
     output: str | None
+    artifacts: tuple[dict[str, Any], ...]
+    structured: Any
     usage: dict[str, int] | None
     usage_estimated: bool
     cost: str | None
     shortfall: str | None
     frozen: str
+    model_version: int
     price_version: int
     max_output_tokens: int
     finish_reason: str | None
@@ -93,6 +114,12 @@ class GenerationAnswer(Struct, frozen=True, kw_only=True):
     cancel_url: str
     created_at: datetime
     timings: Timings
+    served_model: str | None
+    """The model that served it: the one asked for, or a fallback."""
+    served_provider: str | None
+    """For administrators and finance only."""
+    fallback_used: bool
+    cache_hit: bool
 
 
 @post("/v1/generations", status_code=202, opt={"roles": RUNNERS, "problems": (402, 404)})
@@ -178,6 +205,7 @@ def admitted_answer(admitted: Admitted) -> Answer[AdmittedAnswer]:
 
 def generation_answer(found: Generation, principal: Principal) -> GenerationAnswer:
     """Show a generation to this caller."""
+    figures = found.figures
     sees_provider = principal.role in {Role.admin, Role.finance}
     return GenerationAnswer(
         id=found.id,
@@ -187,11 +215,14 @@ def generation_answer(found: Generation, principal: Principal) -> GenerationAnsw
         mode=found.mode,
         partial=found.partial,
         output=found.output,
+        artifacts=found.artifacts,
+        structured=None if found.structured is None else found.structured.get("value"),
         usage=None if found.usage is None else usage_numbers(found.usage),
         usage_estimated=found.usage_estimated,
         cost=None if found.cost_microcredits is None else credits_of(found.cost_microcredits),
         shortfall=None if found.shortfall_microcredits is None else credits_of(found.shortfall_microcredits),
         frozen=credits_of(found.frozen_microcredits),
+        model_version=found.model_version,
         price_version=found.price_version,
         max_output_tokens=found.max_output_tokens,
         finish_reason=found.finish_reason,
@@ -202,14 +233,33 @@ def generation_answer(found: Generation, principal: Principal) -> GenerationAnsw
         events_url=_events_url(found.id),
         cancel_url=_cancel_url(found.id),
         created_at=from_us(found.created_at_us),
-        timings=Timings(
-            created_at=from_us(found.created_at_us),
-            started_at=us_moment(found.started_at_us),
-            first_token_at=us_moment(found.first_token_at_us),
-            finished_at=us_moment(found.finished_at_us),
-            cancel_requested_at=us_moment(found.cancel_requested_at_us),
-        ),
+        timings=_timings(found),
+        served_model=None if figures is None else figures.served_model,
+        served_provider=figures.served_provider if figures is not None and sees_provider else None,
+        fallback_used=figures is not None and figures.fallback_used,
+        cache_hit=figures is not None and figures.cache_hit,
     )
+
+
+def _timings(found: Generation) -> Timings:
+    figures = found.figures or Figures()
+    return Timings(
+        created_at=from_us(found.created_at_us),
+        started_at=us_moment(found.started_at_us),
+        first_token_at=us_moment(found.first_token_at_us),
+        finished_at=us_moment(found.finished_at_us),
+        cancel_requested_at=us_moment(found.cancel_requested_at_us),
+        total_ms=_ms(figures.total_us),
+        database_ms=_ms(figures.database_us),
+        cache_read_ms=_ms(figures.cache_read_us),
+        credit_ms=_ms(figures.credit_us),
+        provider_ms=_ms(figures.provider_us),
+        cache_write_ms=_ms(figures.cache_write_us),
+    )
+
+
+def _ms(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1_000
 
 
 def _events_url(generation_id: UUID) -> str:

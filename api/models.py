@@ -1,8 +1,9 @@
 """The catalogue: which models callers may use at what price, and what administrators do to it."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, TypeAlias
 
+import msgspec
 from litestar import get, post, put
 from litestar.params import JSONBody, PathParameter
 from msgspec import Meta, Struct
@@ -14,36 +15,53 @@ from api.idempotency import once
 from api.principal import ADMINS, AUDITORS, EVERYONE
 from api.requests import ApiRequest
 from ledger.rows import from_us
-from workers.catalogue import Model, ModelDefinition, PriceVersion
+from workers.models import (
+    MAX_FALLBACKS,
+    MODES,
+    TIERS,
+    Model,
+    ModelDefinition,
+    ModelTimeouts,
+    PriceVersion,
+    Tier,
+)
 from workers.pricing import Prices
+from workers.providers import MediaKind
 
+Mode: TypeAlias = Annotated[str, Meta(max_length=50)]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
 ModelName = Annotated[str, PathParameter(max_length=100)]
 
 
 class PriceFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Prices per million tokens. Cached input costs what input costs where nothing is said."""
+    """Rates: of tokens per million, of media by what comes out. What is not given is free.
 
-    input_per_mtok: CreditsOrNone
-    output_per_mtok: CreditsOrNone
+    Cached input costs what input costs where nothing else is said.
+    """
+
+    input_per_mtok: CreditsOrNone = "0"
+    output_per_mtok: CreditsOrNone = "0"
     cache_read_per_mtok: CreditsOrNone | None = None
     cache_write_per_mtok: CreditsOrNone | None = None
+    per_image: CreditsOrNone = "0"
+    per_megapixel: CreditsOrNone = "0"
+    per_second: CreditsOrNone = "0"
+    per_kchar: CreditsOrNone = "0"
+    per_job: CreditsOrNone = "0"
+    per_compute_second: CreditsOrNone = "0"
 
     def prices(self) -> Prices:
-        """Return the prices in millionths of their unit.
+        """Return the rates in millionths of their unit.
 
         Raises:
             InvalidAmount: one of them is not a decimal number, or too large.
         """
-        return Prices(
-            input_per_mtok=parse_credits_or_zero(self.input_per_mtok),
-            output_per_mtok=parse_credits_or_zero(self.output_per_mtok),
-            cache_read_per_mtok=parse_credits_or_zero(self.cache_read_per_mtok or self.input_per_mtok),
-            cache_write_per_mtok=parse_credits_or_zero(self.cache_write_per_mtok or self.input_per_mtok),
-        )
+        said = msgspec.structs.asdict(self)
+        cached = {name: said[name] or self.input_per_mtok for name in ("cache_read_per_mtok", "cache_write_per_mtok")}
+        return Prices(**{name: parse_credits_or_zero(text) for name, text in {**said, **cached}.items()})
 
 
-NO_COST = PriceFields(input_per_mtok="0", output_per_mtok="0")
+NO_COST = PriceFields()
 
 
 class PriceRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,37 +77,54 @@ class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     provider: Annotated[str, Meta(min_length=1, max_length=50)]
     upstream_name: Annotated[str, Meta(min_length=1, max_length=200)]
-    context_tokens: Tokens
-    default_output_tokens: Tokens
-    max_output_tokens: Tokens
-    mode: Literal["text"] = "text"
+    modes: Annotated[tuple[Mode, ...], Meta(min_length=1, max_length=len(MODES))] = ("chat",)
+    context_tokens: Tokens = 32_768
+    default_output_tokens: Tokens = 1
+    max_output_tokens: Tokens = 1
+    attachments: Annotated[tuple[MediaKind, ...], Meta(max_length=3)] = ()
+    parameters: dict[str, dict[str, Any]] = {}
+    """JSON Schema of each parameter that it takes in another way than its mode says, or that only it knows."""
+    input_names: dict[str, str] = {}
+    fixed_inputs: dict[str, Any] = {}
+    fallbacks: Annotated[tuple[str, ...], Meta(max_length=MAX_FALLBACKS)] = ()
+    """The models that take over, in this order, when its provider fails before anything was delivered."""
+    tiers: Annotated[tuple[Tier, ...], Meta(min_length=1, max_length=2)] = TIERS
+    timeouts: ModelTimeouts = ModelTimeouts()
+    cache_hit_percent: Annotated[int, Meta(ge=0, le=100)] = 10
     enabled: bool = True
 
     def definition(self, name: str) -> ModelDefinition:
         """Return the definition as the catalogue takes it."""
-        return ModelDefinition(
-            name=name,
-            provider=self.provider,
-            upstream_name=self.upstream_name,
-            mode=self.mode,
-            context_tokens=self.context_tokens,
-            default_output_tokens=self.default_output_tokens,
-            max_output_tokens=self.max_output_tokens,
-            enabled=self.enabled,
-        )
+        return ModelDefinition(name=name, **{field: getattr(self, field) for field in self.__struct_fields__})
 
 
 class ModelAnswer(Struct, frozen=True, kw_only=True):
-    """A model that the caller may use, with the price that is valid now, in credits per million tokens."""
+    """A model that the caller may use, with the price that is valid now, in credits."""
 
     name: str
     provider: str
     mode: str
+    """The mode that is meant where a request does not say."""
+    modes: tuple[str, ...]
     context_tokens: int
     default_output_tokens: int
     max_output_tokens: int
+    attachments: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]]
+    fallbacks: tuple[str, ...]
+    tiers: tuple[str, ...]
+    version: int
     price_version: int
     prices: PriceFields
+
+
+class ModelVersionAnswer(Struct, frozen=True, kw_only=True):
+    """What a model was made by one change, who made it and when. It never changes."""
+
+    version: int
+    definition: ModelDefinition
+    created_at: datetime
+    created_by: str
 
 
 class PriceVersionAnswer(Struct, frozen=True, kw_only=True):
@@ -117,6 +152,22 @@ async def define(name: ModelName, data: JSONBody[ModelRequest], request: ApiRequ
     catalogue = request.services.generations.catalogue
     await catalogue.upsert_model(definition, changed_by=request.principal.actor)
     return Answer(definition)
+
+
+@get("/v1/models/{name:str}/versions", opt={"roles": AUDITORS})
+async def list_versions(name: ModelName, request: ApiRequest) -> Answer[Page[ModelVersionAnswer]]:
+    """List all versions of what a model is, newest first; always in one page."""
+    history = await request.services.generations.catalogue.model_history(name)
+    versions = [
+        ModelVersionAnswer(
+            version=each.version,
+            definition=each.definition,
+            created_at=from_us(each.created_at_us),
+            created_by=each.created_by,
+        )
+        for each in history
+    ]
+    return Answer(Page(versions, None))
 
 
 @get("/v1/models/{name:str}/prices", opt={"roles": AUDITORS})
@@ -150,10 +201,16 @@ def model_answer(model: Model) -> ModelAnswer:
     return ModelAnswer(
         name=definition.name,
         provider=definition.provider,
-        mode=definition.mode,
+        mode=definition.modes[0],
+        modes=definition.modes,
         context_tokens=definition.context_tokens,
         default_output_tokens=definition.default_output_tokens,
         max_output_tokens=definition.max_output_tokens,
+        attachments=definition.attachments,
+        parameters=definition.parameters,
+        fallbacks=definition.fallbacks,
+        tiers=definition.tiers,
+        version=model.version,
         price_version=model.price_version,
         prices=_price_fields(model.prices),
     )
@@ -172,9 +229,4 @@ def price_version_answer(version: PriceVersion) -> PriceVersionAnswer:
 
 
 def _price_fields(prices: Prices) -> PriceFields:
-    return PriceFields(
-        input_per_mtok=credits_of(prices.input_per_mtok),
-        output_per_mtok=credits_of(prices.output_per_mtok),
-        cache_read_per_mtok=credits_of(prices.cache_read_per_mtok),
-        cache_write_per_mtok=credits_of(prices.cache_write_per_mtok),
-    )
+    return PriceFields(**{name: credits_of(rate) for name, rate in msgspec.structs.asdict(prices).items()})

@@ -46,6 +46,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     models.list_offered,
     models.define,
     models.list_prices,
+    models.list_versions,
     models.set_price,
     me.me,
     me.balance,

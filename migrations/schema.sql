@@ -22,6 +22,36 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.next_turn(for_account uuid, for_tier smallint, for_provider text) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT 1 + greatest(
+        (
+            SELECT max(outbox.turn)
+            FROM outbox
+            WHERE outbox.account_id = for_account AND outbox.tier = for_tier AND outbox.provider = for_provider
+        ),
+        coalesce(
+            (
+                SELECT min(outbox.turn)
+                FROM outbox
+                WHERE outbox.tier = for_tier AND outbox.provider = for_provider
+            ),
+            (
+                SELECT max(head.turn)
+                FROM outbox_classes
+                CROSS JOIN LATERAL (
+                    SELECT min(outbox.turn) AS turn
+                    FROM outbox
+                    WHERE outbox.tier = outbox_classes.tier AND outbox.provider = outbox_classes.provider
+                ) AS head
+                WHERE outbox_classes.tier = for_tier
+            ),
+            0
+        )
+    )
+$$;
+
 CREATE FUNCTION public.note_unbilled_ending() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -66,10 +96,36 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.refuse_template_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'a template version never changes: % is refused', TG_OP USING ERRCODE = 'restrict_violation';
+END
+$$;
+
 CREATE TABLE public.account_owners (
     owner text NOT NULL COLLATE pg_catalog."C",
     account_id uuid NOT NULL,
     CONSTRAINT account_owners_owner_check CHECK (((length(owner) >= 1) AND (length(owner) <= 200)))
+);
+
+CREATE TABLE public.account_tiers (
+    id bigint NOT NULL,
+    account_id uuid NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    tier smallint,
+    changed_by text NOT NULL,
+    CONSTRAINT account_tiers_tier CHECK ((tier = ANY (ARRAY[0, 1])))
+);
+
+ALTER TABLE public.account_tiers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.account_tiers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.accounts (
@@ -448,13 +504,45 @@ CREATE TABLE public.generation_attempts (
     attempt integer NOT NULL,
     call smallint NOT NULL,
     provider text NOT NULL,
-    outcome text NOT NULL
+    outcome text NOT NULL,
+    images bigint,
+    pixels bigint,
+    duration_ms bigint,
+    characters bigint,
+    compute_ms bigint,
+    status_code integer,
+    model text,
+    provider_message text,
+    upstream_request_id text
+);
+
+CREATE TABLE public.generation_batch_items (
+    batch_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    generation_id uuid,
+    ordinal smallint NOT NULL,
+    problem bytea,
+    CONSTRAINT generation_batch_items_decided CHECK ((num_nulls(generation_id, problem) = 1))
+);
+
+CREATE TABLE public.generation_batches (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    decided_at timestamp with time zone,
+    total smallint NOT NULL,
+    request_id text NOT NULL,
+    idempotency_sha256 bytea,
+    request_sha256 bytea NOT NULL,
+    CONSTRAINT generation_batches_total CHECK (((total >= 1) AND (total <= 500)))
 );
 
 CREATE TABLE public.generation_outputs (
     generation_id uuid NOT NULL,
     account_id uuid NOT NULL,
-    body bytea NOT NULL
+    body bytea NOT NULL,
+    artifacts bytea,
+    structured bytea
 );
 
 CREATE TABLE public.generation_requests (
@@ -504,6 +592,26 @@ CREATE TABLE public.generations (
     text_sha256 text,
     idempotency_sha256 bytea,
     request_sha256 bytea NOT NULL,
+    images bigint,
+    pixels bigint,
+    duration_ms bigint,
+    characters bigint,
+    compute_ms bigint,
+    database_us bigint,
+    cache_read_us bigint,
+    credit_us bigint,
+    provider_us bigint,
+    cache_write_us bigint,
+    input_length bigint,
+    model_version integer DEFAULT 1 NOT NULL,
+    fallback_used boolean DEFAULT false NOT NULL,
+    cache_hit boolean DEFAULT false NOT NULL,
+    served_model text,
+    served_provider text,
+    batch_id uuid,
+    queue_wait_s integer,
+    queue_position smallint,
+    tier smallint DEFAULT 0 NOT NULL,
     CONSTRAINT generations_amounts CHECK (((frozen >= 0) AND (cost >= 0) AND (shortfall >= 0))),
     CONSTRAINT generations_end CHECK (((end_seq >= 2) AND (end_epoch >= 1))),
     CONSTRAINT generations_ended_whole CHECK ((((status >= 2) = (finished_at IS NOT NULL)) AND ((status < 2) OR (num_nulls(cost, shortfall, end_epoch, end_seq, text_length, text_sha256) = 0)))),
@@ -679,51 +787,63 @@ CREATE TABLE public.lots (
 )
 WITH (fillfactor='50');
 
-CREATE TABLE public.model_changes (
-    id bigint NOT NULL,
-    model text NOT NULL,
-    changed_at timestamp with time zone DEFAULT now() NOT NULL,
-    changed_by text NOT NULL,
-    definition jsonb NOT NULL
-);
-
-ALTER TABLE public.model_changes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME public.model_changes_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+CREATE TABLE public.media_objects (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    generation_id uuid,
+    ordinal integer DEFAULT 0 NOT NULL,
+    width integer,
+    height integer,
+    size_bytes bigint,
+    duration_ms bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    offered_until timestamp with time zone,
+    put_until timestamp with time zone,
+    stored_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    purge_at timestamp with time zone,
+    purged_at timestamp with time zone,
+    purpose text NOT NULL,
+    kind text NOT NULL,
+    media_type text NOT NULL,
+    state text NOT NULL,
+    storage_key text NOT NULL,
+    sha256 bytea,
+    source_url text,
+    CONSTRAINT media_objects_kind CHECK ((kind = ANY (ARRAY['image'::text, 'audio'::text, 'video'::text]))),
+    CONSTRAINT media_objects_ordinal CHECK ((ordinal >= 0)),
+    CONSTRAINT media_objects_purge CHECK (((purge_at IS NOT NULL) = (state = ANY (ARRAY['failed'::text, 'deleted'::text])))),
+    CONSTRAINT media_objects_purpose CHECK ((((purpose = 'upload'::text) AND (generation_id IS NULL)) OR ((purpose = 'result'::text) AND (generation_id IS NOT NULL)))),
+    CONSTRAINT media_objects_range CHECK (((size_bytes >= 0) AND (width > 0) AND (height > 0) AND (duration_ms >= 0) AND (length(sha256) = 32))),
+    CONSTRAINT media_objects_secret CHECK (((source_url IS NULL) OR (state = 'offered'::text))),
+    CONSTRAINT media_objects_state CHECK ((state = ANY (ARRAY['awaiting_upload'::text, 'offered'::text, 'stored'::text, 'failed'::text, 'deleted'::text]))),
+    CONSTRAINT media_objects_stored_whole CHECK (((state <> 'stored'::text) OR (num_nulls(size_bytes, stored_at) = 0)))
 );
 
 CREATE TABLE public.model_prices (
     model text NOT NULL,
     version integer NOT NULL,
-    input_price bigint NOT NULL,
-    output_price bigint NOT NULL,
-    cache_read_price bigint NOT NULL,
-    cache_write_price bigint NOT NULL,
-    input_cost bigint NOT NULL,
-    output_cost bigint NOT NULL,
-    cache_read_cost bigint NOT NULL,
-    cache_write_cost bigint NOT NULL,
     valid_from timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     created_by text NOT NULL,
-    CONSTRAINT model_prices_range CHECK ((((input_price >= 0) AND (input_price <= '1000000000000000'::bigint)) AND ((output_price >= 0) AND (output_price <= '1000000000000000'::bigint)) AND ((cache_read_price >= 0) AND (cache_read_price <= '1000000000000000'::bigint)) AND ((cache_write_price >= 0) AND (cache_write_price <= '1000000000000000'::bigint)) AND ((input_cost >= 0) AND (input_cost <= '1000000000000000'::bigint)) AND ((output_cost >= 0) AND (output_cost <= '1000000000000000'::bigint)) AND ((cache_read_cost >= 0) AND (cache_read_cost <= '1000000000000000'::bigint)) AND ((cache_write_cost >= 0) AND (cache_write_cost <= '1000000000000000'::bigint)))),
+    prices jsonb NOT NULL,
+    costs jsonb NOT NULL,
+    CONSTRAINT model_prices_range CHECK (((jsonb_typeof(prices) = 'object'::text) AND (jsonb_typeof(costs) = 'object'::text) AND (NOT jsonb_path_exists(prices, '$.*?((@.type() != "number" || @ < 0) || @ > 1000000000000000)'::jsonpath)) AND (NOT jsonb_path_exists(costs, '$.*?((@.type() != "number" || @ < 0) || @ > 1000000000000000)'::jsonpath)))),
     CONSTRAINT model_prices_version CHECK ((version > 0))
+);
+
+CREATE TABLE public.model_versions (
+    model text NOT NULL,
+    version integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    definition jsonb NOT NULL,
+    CONSTRAINT model_versions_version CHECK ((version > 0))
 );
 
 CREATE TABLE public.models (
     name text NOT NULL,
-    provider text NOT NULL,
-    upstream_name text NOT NULL,
-    mode text NOT NULL,
-    context_tokens integer NOT NULL,
-    default_output_tokens integer NOT NULL,
-    max_output_tokens integer NOT NULL,
-    enabled boolean NOT NULL,
-    CONSTRAINT models_limits CHECK (((context_tokens > 0) AND (default_output_tokens > 0) AND (default_output_tokens <= max_output_tokens))),
     CONSTRAINT models_name CHECK (((length(name) >= 1) AND (length(name) <= 100)))
 );
 
@@ -732,9 +852,34 @@ CREATE TABLE public.outbox (
     account_id uuid NOT NULL,
     due_at timestamp with time zone NOT NULL,
     sends integer DEFAULT 0 NOT NULL,
-    request_id text NOT NULL
+    request_id text NOT NULL,
+    turn bigint DEFAULT 0 NOT NULL,
+    tier smallint DEFAULT 0 NOT NULL,
+    provider text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C"
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+CREATE VIEW public.outbox_classes AS
+ WITH RECURSIVE classes AS (
+        ( SELECT outbox.tier,
+            outbox.provider
+           FROM public.outbox
+          ORDER BY outbox.tier, outbox.provider
+         LIMIT 1)
+        UNION ALL
+         SELECT following.tier,
+            following.provider
+           FROM (classes classes_1
+             CROSS JOIN LATERAL ( SELECT outbox.tier,
+                    outbox.provider
+                   FROM public.outbox
+                  WHERE (ROW(outbox.tier, outbox.provider) > ROW(classes_1.tier, classes_1.provider))
+                  ORDER BY outbox.tier, outbox.provider
+                 LIMIT 1) following)
+        )
+ SELECT tier,
+    provider
+   FROM classes;
 
 CREATE TABLE public.projection_builds (
     name text NOT NULL COLLATE pg_catalog."C",
@@ -781,6 +926,34 @@ CREATE TABLE public.sealed (
     "position" bigint NOT NULL,
     CONSTRAINT sealed_seq CHECK ((seq > 0))
 );
+
+CREATE TABLE public.session_messages (
+    session_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    generation_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    ordinal integer NOT NULL,
+    partial boolean DEFAULT false NOT NULL,
+    role text NOT NULL,
+    parts bytea NOT NULL,
+    CONSTRAINT session_messages_place CHECK ((ordinal >= 1)),
+    CONSTRAINT session_messages_role CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text])))
+);
+
+CREATE TABLE public.sessions (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    generation_id uuid,
+    last_generation_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_ordinal integer DEFAULT 1 NOT NULL,
+    model text,
+    title text,
+    system bytea,
+    CONSTRAINT sessions_next_ordinal CHECK ((next_ordinal >= 1))
+)
+WITH (fillfactor='70');
 
 CREATE TABLE public.statement_lines (
     build smallint NOT NULL,
@@ -835,6 +1008,21 @@ CREATE TABLE public.statement_lines_1 (
     freeze_id uuid,
     reference text CONSTRAINT statement_lines_reference_not_null NOT NULL,
     reason text CONSTRAINT statement_lines_reason_not_null NOT NULL
+);
+
+CREATE TABLE public.template_versions (
+    name text NOT NULL,
+    version integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    definition jsonb NOT NULL,
+    CONSTRAINT template_versions_version CHECK ((version > 0))
+);
+
+CREATE TABLE public.templates (
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT templates_name CHECK (((length(name) >= 1) AND (length(name) <= 100)))
 );
 
 CREATE TABLE public.ticks (
@@ -907,6 +1095,9 @@ ALTER TABLE ONLY public.account_owners
 
 ALTER TABLE ONLY public.account_owners
     ADD CONSTRAINT account_owners_pkey PRIMARY KEY (owner);
+
+ALTER TABLE ONLY public.account_tiers
+    ADD CONSTRAINT account_tiers_account_id PRIMARY KEY (account_id, id);
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
@@ -983,6 +1174,12 @@ ALTER TABLE ONLY public.freezes
 ALTER TABLE ONLY public.generation_attempts
     ADD CONSTRAINT generation_attempts_call PRIMARY KEY (generation_id, account_id, attempt, call);
 
+ALTER TABLE ONLY public.generation_batch_items
+    ADD CONSTRAINT generation_batch_items_ordinal PRIMARY KEY (batch_id, account_id, ordinal);
+
+ALTER TABLE ONLY public.generation_batches
+    ADD CONSTRAINT generation_batches_id_account PRIMARY KEY (id, account_id);
+
 ALTER TABLE ONLY public.generation_outputs
     ADD CONSTRAINT generation_outputs_generation PRIMARY KEY (generation_id, account_id);
 
@@ -1025,11 +1222,17 @@ ALTER TABLE ONLY public.ledger_accounts
 ALTER TABLE ONLY public.lots
     ADD CONSTRAINT lots_account_number PRIMARY KEY (account_id, number);
 
-ALTER TABLE ONLY public.model_changes
-    ADD CONSTRAINT model_changes_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.media_objects
+    ADD CONSTRAINT media_objects_id_account PRIMARY KEY (id, account_id);
+
+ALTER TABLE ONLY public.media_objects
+    ADD CONSTRAINT media_objects_result UNIQUE (account_id, generation_id, ordinal);
 
 ALTER TABLE ONLY public.model_prices
     ADD CONSTRAINT model_prices_model_version PRIMARY KEY (model, version);
+
+ALTER TABLE ONLY public.model_versions
+    ADD CONSTRAINT model_versions_model_version PRIMARY KEY (model, version);
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name);
@@ -1055,6 +1258,15 @@ ALTER TABLE ONLY public.sealed
 ALTER TABLE ONLY public.sealed
     ADD CONSTRAINT sealed_position_key UNIQUE ("position");
 
+ALTER TABLE ONLY public.session_messages
+    ADD CONSTRAINT session_messages_generation UNIQUE (session_id, account_id, generation_id, role);
+
+ALTER TABLE ONLY public.session_messages
+    ADD CONSTRAINT session_messages_ordinal PRIMARY KEY (session_id, account_id, ordinal);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_id_account PRIMARY KEY (id, account_id);
+
 ALTER TABLE ONLY public.statement_lines
     ADD CONSTRAINT statement_lines_account_version PRIMARY KEY (build, account_id, version);
 
@@ -1063,6 +1275,12 @@ ALTER TABLE ONLY public.statement_lines_0
 
 ALTER TABLE ONLY public.statement_lines_1
     ADD CONSTRAINT statement_lines_1_pkey PRIMARY KEY (build, account_id, version);
+
+ALTER TABLE ONLY public.template_versions
+    ADD CONSTRAINT template_versions_name_version PRIMARY KEY (name, version);
+
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.ticks
     ADD CONSTRAINT ticks_pkey PRIMARY KEY (number);
@@ -1102,6 +1320,8 @@ CREATE INDEX events_xid ON public.events USING btree (xid);
 
 CREATE INDEX freezes_expiry ON public.freezes USING btree (expires_at);
 
+CREATE UNIQUE INDEX generation_batches_idempotency ON public.generation_batches USING btree (account_id, idempotency_sha256) WHERE (idempotency_sha256 IS NOT NULL);
+
 CREATE UNIQUE INDEX generations_idempotency ON public.generations USING btree (account_id, idempotency_sha256) WHERE (idempotency_sha256 IS NOT NULL);
 
 CREATE INDEX generations_of_account ON public.generations USING btree (account_id, id);
@@ -1114,7 +1334,23 @@ CREATE INDEX lots_expiry ON public.lots USING btree (expires_at) WHERE (live AND
 
 CREATE INDEX lots_live ON public.lots USING btree (account_id) WHERE live;
 
+CREATE INDEX media_objects_expiring ON public.media_objects USING btree (expires_at) WHERE ((state = 'stored'::text) AND (expires_at IS NOT NULL));
+
+CREATE INDEX media_objects_of_account ON public.media_objects USING btree (account_id, id);
+
+CREATE INDEX media_objects_purgeable ON public.media_objects USING btree (purge_at) WHERE ((purge_at IS NOT NULL) AND (purged_at IS NULL));
+
+CREATE INDEX media_objects_unfinished ON public.media_objects USING btree (created_at) WHERE (state = ANY (ARRAY['awaiting_upload'::text, 'offered'::text]));
+
 CREATE INDEX outbox_due ON public.outbox USING btree (due_at);
+
+CREATE INDEX outbox_own_turns ON public.outbox USING btree (account_id, tier, provider, turn);
+
+CREATE INDEX outbox_turns ON public.outbox USING btree (tier, provider, turn, generation_id);
+
+CREATE UNIQUE INDEX sessions_awaiting ON public.sessions USING btree (account_id, generation_id) WHERE (generation_id IS NOT NULL);
+
+CREATE INDEX sessions_of_account ON public.sessions USING btree (account_id, id);
 
 CREATE INDEX unbilled_endings_place ON public.unbilled_endings USING btree (seq);
 
@@ -1188,9 +1424,13 @@ CREATE TRIGGER journal_policies_no_truncate BEFORE TRUNCATE ON public.journal_po
 
 CREATE TRIGGER model_prices_immutable BEFORE DELETE OR UPDATE ON public.model_prices FOR EACH ROW EXECUTE FUNCTION public.refuse_price_change();
 
+CREATE TRIGGER model_versions_immutable BEFORE DELETE OR UPDATE ON public.model_versions FOR EACH ROW EXECUTE FUNCTION public.refuse_price_change();
+
 CREATE TRIGGER sealed_append_only BEFORE DELETE OR UPDATE ON public.sealed FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER sealed_no_truncate BEFORE TRUNCATE ON public.sealed FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER template_versions_immutable BEFORE DELETE OR UPDATE ON public.template_versions FOR EACH ROW EXECUTE FUNCTION public.refuse_template_change();
 
 CREATE TRIGGER ticks_append_only BEFORE DELETE OR UPDATE ON public.ticks FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
@@ -1200,18 +1440,41 @@ CREATE TRIGGER tiles_append_only BEFORE DELETE OR UPDATE ON public.tiles FOR EAC
 
 CREATE TRIGGER tiles_no_truncate BEFORE TRUNCATE ON public.tiles FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+ALTER TABLE ONLY public.account_tiers
+    ADD CONSTRAINT account_tiers_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.generation_batches
+    ADD CONSTRAINT generation_batches_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
 ALTER TABLE ONLY public.generations
     ADD CONSTRAINT generations_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.media_objects
+    ADD CONSTRAINT media_objects_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.model_prices
     ADD CONSTRAINT model_prices_model_fkey FOREIGN KEY (model) REFERENCES public.models(name);
 
+ALTER TABLE ONLY public.model_versions
+    ADD CONSTRAINT model_versions_model_fkey FOREIGN KEY (model) REFERENCES public.models(name);
+
 ALTER TABLE ONLY public.projection_builds
     ADD CONSTRAINT projection_builds_name_fkey FOREIGN KEY (name) REFERENCES public.projections(name);
+
+ALTER TABLE ONLY public.session_messages
+    ADD CONSTRAINT session_messages_session FOREIGN KEY (session_id, account_id) REFERENCES public.sessions(id, account_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.template_versions
+    ADD CONSTRAINT template_versions_template FOREIGN KEY (name) REFERENCES public.templates(name);
 
 GRANT USAGE ON SCHEMA public TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.account_owners TO holdfast_app;
+
+GRANT SELECT,INSERT ON TABLE public.account_tiers TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO holdfast_app;
 
@@ -1287,6 +1550,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.freezes TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.generation_attempts TO holdfast_app;
 
+GRANT SELECT,INSERT ON TABLE public.generation_batch_items TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.generation_batches TO holdfast_app;
+
 GRANT SELECT,INSERT ON TABLE public.generation_outputs TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.generation_requests TO holdfast_app;
@@ -1319,13 +1586,17 @@ GRANT SELECT ON TABLE public.ledger_accounts TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lots TO holdfast_app;
 
-GRANT SELECT,INSERT ON TABLE public.model_changes TO holdfast_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.media_objects TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.model_prices TO holdfast_app;
+
+GRANT SELECT,INSERT ON TABLE public.model_versions TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO holdfast_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO holdfast_app;
+
+GRANT SELECT ON TABLE public.outbox_classes TO holdfast_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projection_builds TO holdfast_app;
 
@@ -1337,11 +1608,19 @@ GRANT SELECT ON TABLE public.schema_migrations TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.sealed TO holdfast_app;
 
+GRANT SELECT,INSERT,DELETE ON TABLE public.session_messages TO holdfast_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO holdfast_app;
+
 GRANT SELECT,INSERT ON TABLE public.statement_lines TO holdfast_app;
 
 GRANT TRUNCATE ON TABLE public.statement_lines_0 TO holdfast_app;
 
 GRANT TRUNCATE ON TABLE public.statement_lines_1 TO holdfast_app;
+
+GRANT SELECT,INSERT ON TABLE public.template_versions TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.templates TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.ticks TO holdfast_app;
 

@@ -8,7 +8,7 @@ import migrations
 from ledger.database import Database
 from ops.endpoints import Endpoints
 from ops.errors import CannotReach
-from workers.catalogue import seed_catalogue
+from workers.seed import seed_catalogue
 
 
 async def prepare_database(endpoints: Endpoints) -> tuple[list[str], list[str]]:

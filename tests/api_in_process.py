@@ -11,7 +11,7 @@ import httpx
 from api.app import Application
 from api.settings import read_settings
 from ledger.database import Database
-from workers.catalogue import seed_catalogue
+from workers.seed import seed_catalogue
 
 ADMIN_KEY = "bootstrap-" + "a" * 40
 JWT_SECRET = "jwt-" + "s" * 60

@@ -10,10 +10,10 @@ from uuid_utils.compat import uuid7
 from ledger.commands import OpenAccount, TopUp
 from ledger.database import Database
 from ledger.writer import LedgerWriter
-from workers.catalogue import seed_catalogue
 from workers.context import GenerationContext, open_context
 from workers.pricing import Prices
 from workers.requests import GenerationRequest
+from workers.seed import seed_catalogue
 from workers.settings import Settings
 
 CREDIT = 1_000_000

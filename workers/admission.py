@@ -6,9 +6,10 @@ nobody starts. The freeze has the generation's own id.
 
 import hashlib
 import time
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from uuid import UUID
 
+import msgspec
 import psycopg
 from msgspec import Struct
 from uuid_utils.compat import uuid7
@@ -18,15 +19,17 @@ from ledger.batch import Rider, Statement
 from ledger.errors import AccountNotFound, IdempotencyKeyReused
 from ledger.events import CreditsFrozen
 from ledger.rows import from_us
-from workers.catalogue import Model
 from workers.context import GenerationContext
 from workers.errors import GenerationNotRetryable
 from workers.generations import Generation, GenerationStatus, generation_of_row, get_generation, sql
+from workers.models import Model
+from workers.providers import Usage
 from workers.queue import Dispatch
 from workers.requests import (
     GenerationRequest,
+    Route,
     StoredRequest,
-    bound_cost,
+    bound_usage,
     output_limit,
     provider_request,
     read_request,
@@ -54,7 +57,6 @@ async def admit(
     *,
     idempotency_key: str | None = None,
     request_id: str,
-    retry_of: UUID | None = None,
 ) -> Admitted:
     """Take on a generation, or return the one that this key already led to.
 
@@ -66,37 +68,12 @@ async def admit(
         AccountNotFound: there is no such account.
         Contended: the database could not take it now.
     """
-    request_sha256 = request.sha256(retry_of=retry_of)
-    if idempotency_key is not None:
-        earlier = await _find_replay(context, account_id, idempotency_key, request_sha256)
-        if earlier is not None:
-            return Admitted(earlier, replayed=True)
-    stored = read_request(request)
-    model = await context.catalogue.offered(request.model)
-    generation, statement = _prepare(
-        context,
-        account_id,
-        stored,
-        model=model,
-        request_id=request_id,
-        request_sha256=request_sha256,
-        retry_of=retry_of,
-    )
-    statement[1]["idempotency_sha256"] = None if idempotency_key is None else _sha256(idempotency_key)
-    try:
-        original_id = await _write(context, generation, statement, idempotency_key, request_sha256)
-    except (IdempotencyKeyReused, psycopg.errors.UniqueViolation):
-        # Another request with this key was admitted meanwhile; perhaps the same one, at another price.
-        assert idempotency_key is not None, "without a key nothing can be repeated"
-        earlier = await _find_replay(context, account_id, idempotency_key, request_sha256)
-        if earlier is None:
-            raise
+    wish = _Wish(account_id, request.sha256(), idempotency_key, request_id)
+    earlier = await _find_replay(context, wish)
+    if earlier is not None:
         return Admitted(earlier, replayed=True)
-    if original_id != generation.id:
-        original = await get_generation(context.database, original_id, account_id=account_id)
-        return Admitted(original, replayed=True)
-    context.queue.send(Dispatch(account_id, generation.id, request_id))
-    return Admitted(generation, replayed=False)
+    model = await context.catalogue.offered(request.model)
+    return await _take_on(context, wish, read_request(request, model.definition), model)
 
 
 async def retry_generation(
@@ -121,85 +98,116 @@ async def retry_generation(
         ids = {"generation_id": original.id, "account_id": original.account_id}
         row = await (await connection.execute(sql.READ_REQUEST, ids)).fetchone()
     assert row is not None, "a generation is written together with its request"
-    return await admit(
-        context,
-        original.account_id,
-        StoredRequest.decode(row[0]).again(),
-        idempotency_key=idempotency_key,
-        request_id=request_id,
-        retry_of=original.id,
+    stored = StoredRequest.decode(row[0])
+    wish = _Wish(
+        original.account_id, stored.retry_sha256(original.id), idempotency_key, request_id, retry_of=original.id
     )
+    earlier = await _find_replay(context, wish)
+    if earlier is not None:
+        return Admitted(earlier, replayed=True)
+    return await _take_on(context, wish, stored, await context.catalogue.offered(stored.model))
+
+
+class _Wish(NamedTuple):
+    """Who asks, and what tells a repetition of their asking from another request."""
+
+    account_id: UUID
+    request_sha256: bytes
+    idempotency_key: str | None
+    request_id: str
+    retry_of: UUID | None = None
+
+    @property
+    def key_sha256(self) -> bytes | None:
+        return None if self.idempotency_key is None else hashlib.sha256(self.idempotency_key.encode()).digest()
+
+
+async def _take_on(context: GenerationContext, wish: _Wish, stored: StoredRequest, model: Model) -> Admitted:
+    chain = await context.catalogue.chain(model, stored.mode)
+    routes = tuple(Route(each.definition.name, each.version, each.price_version) for each in chain)
+    generation, statement = _prepare(context, wish, msgspec.structs.replace(stored, routes=routes), chain)
+    try:
+        original_id = await _write(context, generation, statement, wish)
+    except (IdempotencyKeyReused, psycopg.errors.UniqueViolation):
+        # Another request with this key was admitted meanwhile; perhaps the same one, at another price.
+        assert wish.idempotency_key is not None, "without a key nothing can be repeated"
+        earlier = await _find_replay(context, wish)
+        if earlier is None:
+            raise
+        return Admitted(earlier, replayed=True)
+    if original_id != generation.id:
+        original = await get_generation(context.database, original_id, account_id=wish.account_id)
+        return Admitted(original, replayed=True)
+    context.queue.send(Dispatch(wish.account_id, generation.id, wish.request_id))
+    return Admitted(generation, replayed=False)
 
 
 def _prepare(
-    context: GenerationContext,
-    account_id: UUID,
-    stored: StoredRequest,
-    *,
-    model: Model,
-    request_id: str,
-    request_sha256: bytes,
-    retry_of: UUID | None,
+    context: GenerationContext, wish: _Wish, stored: StoredRequest, chain: tuple[Model, ...]
 ) -> tuple[Generation, Statement]:
     generation_id, now_us = uuid7(), time.time_ns() // 1_000
-    limit = output_limit(stored, model)
-    call = provider_request(stored, model, generation_id=generation_id, request_id=request_id, max_output_tokens=limit)
-    frozen = bound_cost(call, context.providers.get(model.definition.provider), model)
+    model = chain[0]
+    limit = output_limit(stored, model.definition)
+    most = _most(context, wish, stored, chain, generation_id=generation_id, limit=limit)
     generation = Generation(
         id=generation_id,
-        account_id=account_id,
+        account_id=wish.account_id,
         model=stored.model,
         mode=stored.mode,
         provider=model.definition.provider,
         status=GenerationStatus.queued,
-        partial=False,
-        frozen_microcredits=frozen,
-        cost_microcredits=None,
-        shortfall_microcredits=None,
+        frozen_microcredits=model.prices.bound(most),
+        model_version=model.version,
         price_version=model.price_version,
         max_output_tokens=limit,
-        attempts=0,
-        retry_of=retry_of,
-        request_id=request_id,
-        usage=None,
-        usage_estimated=False,
-        finish_reason=None,
-        error=None,
-        provider_message=None,
+        retry_of=wish.retry_of,
+        request_id=wish.request_id,
         created_at_us=now_us,
-        started_at_us=None,
-        first_token_at_us=None,
-        finished_at_us=None,
-        cancel_requested_at_us=None,
     )
     parameters: dict[str, object] = {
         "id": generation_id,
-        "account_id": account_id,
-        "retry_of": retry_of,
+        "account_id": wish.account_id,
+        "retry_of": wish.retry_of,
         "created_at": from_us(now_us),
         "deadline_at": from_us(now_us + DEADLINE_S * 1_000_000),
-        "frozen": frozen,
+        "frozen": generation.frozen_microcredits,
+        "model_version": model.version,
         "price_version": model.price_version,
         "max_output_tokens": limit,
+        "input_length": sum(len(message.content) for message in stored.messages),
         "model": stored.model,
         "mode": stored.mode,
         "provider": model.definition.provider,
-        "request_id": request_id,
-        "idempotency_sha256": None,
-        "request_sha256": request_sha256,
+        "request_id": wish.request_id,
+        "idempotency_sha256": wish.key_sha256,
+        "request_sha256": wish.request_sha256,
         "body": stored.encode(),
         "resend_after": f"{RESEND_AFTER_S} s",
     }
     return generation, (sql.ADMIT_GENERATION, parameters)
 
 
-async def _write(
+def _most(
     context: GenerationContext,
-    generation: Generation,
-    statement: Statement,
-    idempotency_key: str | None,
-    request_sha256: bytes,
-) -> UUID:
+    wish: _Wish,
+    stored: StoredRequest,
+    chain: tuple[Model, ...],
+    *,
+    generation_id: UUID,
+    limit: int,
+) -> Usage:
+    """Return the most that it can use, whichever route serves it."""
+    bounds: list[Usage] = []
+    for model in chain:
+        definition = model.definition
+        call = provider_request(
+            stored, definition, generation_id=generation_id, request_id=wish.request_id, max_output_tokens=limit
+        )
+        bounds.append(bound_usage(call, context.providers.get(definition.provider), definition))
+    return Usage(**{name: max(getattr(bound, name) for bound in bounds) for name in Usage.__struct_fields__})
+
+
+async def _write(context: GenerationContext, generation: Generation, statement: Statement, wish: _Wish) -> UUID:
     """Write the generation and return its id, or the id of the one that the key led to before.
 
     A model that is free freezes nothing: an account without credits may use it, and the ledger has nothing to say.
@@ -213,7 +221,7 @@ async def _write(
                 raise AccountNotFound(generation.account_id) from None
             raise
         return generation.id
-    suffix = str(generation.id) if idempotency_key is None else _sha256(idempotency_key).hex()
+    suffix = str(generation.id) if wish.key_sha256 is None else wish.key_sha256.hex()
     freeze = commands.Freeze(
         account_id=generation.account_id,
         command_key=f"{commands.OWN_KEY_PREFIX}generate:{suffix}",
@@ -221,24 +229,20 @@ async def _write(
         freeze_id=generation.id,
         amount_microcredits=generation.frozen_microcredits,
         ttl_us=FREEZE_TTL_S * 1_000_000,
-        reference=f"generation:{request_sha256.hex()}",
+        reference=f"generation:{wish.request_sha256.hex()}",
     )
     outcome = await context.writer.submit(freeze, riders=[Rider(writes=(statement,))])
     return cast("CreditsFrozen", outcome.event.decoded_body()).freeze_id
 
 
-async def _find_replay(
-    context: GenerationContext, account_id: UUID, idempotency_key: str, request_sha256: bytes
-) -> Generation | None:
-    parameters = {"account_id": account_id, "idempotency_sha256": _sha256(idempotency_key)}
+async def _find_replay(context: GenerationContext, wish: _Wish) -> Generation | None:
+    if wish.key_sha256 is None:
+        return None
+    parameters = {"account_id": wish.account_id, "idempotency_sha256": wish.key_sha256}
     async with context.database.connection() as connection:
         row = await (await connection.execute(sql.FIND_REPLAY, parameters)).fetchone()
     if row is None:
         return None
-    if bytes(row[0]) != request_sha256:
-        raise IdempotencyKeyReused(idempotency_key)
+    if bytes(row[0]) != wish.request_sha256:
+        raise IdempotencyKeyReused(cast("str", wish.idempotency_key))
     return generation_of_row(row[1:])
-
-
-def _sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

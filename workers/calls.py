@@ -1,13 +1,13 @@
-"""Calling a provider for one attempt.
+"""Calling one route for one attempt.
 
-What it says is streamed, it stops when told to, and it is tried again only while nobody has seen a word of it.
+What it says is streamed, it stops when told to, and it is tried again only while nobody has seen anything of it.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 import structlog
@@ -15,9 +15,20 @@ import structlog
 from workers.call_records import Call
 from workers.leases import Lease
 from workers.pricing import Prices
-from workers.providers import Finished, Provider, ProviderError, ProviderRequest, TextDelta, Usage, UsageReport
+from workers.providers import (
+    Finished,
+    JobStarted,
+    Progress,
+    Provider,
+    ProviderError,
+    ProviderRequest,
+    Timeouts,
+    UpstreamJob,
+    Usage,
+    UsageReport,
+)
 from workers.providers.errors import MalformedResponse, TimedOut
-from workers.streams.generation_stream import GenerationStream
+from workers.results import AttemptResults
 
 CALLS_LIMIT: Final = 3
 BACKOFF_S: Final = 0.25
@@ -26,7 +37,6 @@ BACKOFF_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 15.0
 """A provider that asks for more patience than this has failed: no customer waits so long for a first word."""
 
-MAX_OUTPUT_CHARACTERS: Final = 16_000_000
 LEAST_TIME_S: Final = 1.0
 
 Outcome: TypeAlias = Literal["completed", "stopped", "failed"]
@@ -43,53 +53,72 @@ class CallResult(msgspec.Struct, kw_only=True):
     finish_reason: str | None = None
     error: ProviderError | None = None
     first_token_at_us: int | None = None
+    provider_us: int = 0
+    """In all calls together."""
     records: list[Call] = msgspec.field(default_factory=list[Call])
 
 
+class JobKeeping(Protocol):
+    """Whoever remembers what runs upstream for us, so that no other process starts it a second time."""
+
+    async def started(self, job: UpstreamJob) -> None:
+        """Write down the id under which the provider works."""
+        ...
+
+    async def ended(self, outcome: str) -> None:
+        """Write down that nothing runs there any more, as far as we are concerned."""
+        ...
+
+
+class RouteCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to serve the generation, ready to be called."""
+
+    model: str
+    provider: Provider
+    request: ProviderRequest
+    costs: Prices
+    jobs: JobKeeping | None = None
+    """Of a provider that works in the background."""
+
+
 class ProviderCalls:
-    """The calls one attempt makes to its provider."""
+    """The calls one attempt makes by one route. What the attempt has come to so far goes on in `result`."""
 
-    def __init__(
-        self, provider: Provider, request: ProviderRequest, *, stream: GenerationStream, costs: Prices
-    ) -> None:
-        self._provider = provider
-        self._request = request
-        self._stream = stream
-        self._costs = costs
-        self._result = CallResult()
-        self._reported: Usage | None = None
-        self._reported_final = False
+    def __init__(self, route: RouteCall, results: AttemptResults, result: CallResult) -> None:
+        self._route = route
+        self._results = results
+        self._result = result
+        self._reported: UsageReport | None = None
 
-    async def run(self, lease: Lease) -> CallResult:
-        """Call until it completes, fails for good or the lease is stopped.
+    async def run(self, lease: Lease, *, ends_s: float) -> None:
+        """Call until it completes, fails for good, the time is over or the lease is stopped.
 
-        A failed call is tried again only while no text has come and the provider says that it may help. The time-outs
-        of all calls together are those of one.
+        A failed call is tried again only while nothing has come and the provider says that it may help. A request
+        that the provider may have taken on all the same is not repeated.
 
         Raises:
             StreamFenced: a later attempt writes the stream.
         """
-        ends_s = time.monotonic() + self._request.timeouts.total_s
+        ends_s = min(ends_s, time.monotonic() + self._route.request.timeouts.total_s)
         for number in range(1, CALLS_LIMIT + 1):
-            remaining_s = ends_s - time.monotonic()
-            if not await self._call(lease, number, remaining_s):
-                return self._result
+            await self._call(lease, ends_s - time.monotonic())
+            if not may_repeat(self._result, self._results):
+                return
             pause_s = _pause_s(self._result.error, number)
             if number == CALLS_LIMIT or pause_s is None or time.monotonic() + pause_s + LEAST_TIME_S > ends_s:
-                return self._result
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await lease.stopped.wait()
                     self._result.outcome = "stopped"
-                    return self._result
-        return self._result
+                    return
 
-    async def _call(self, lease: Lease, number: int, remaining_s: float) -> bool:
-        """Make one call and record it; true if another may be worth it."""
-        began_us = _now_us()
-        self._reported, self._reported_final = None, False
-        timeouts = msgspec.structs.replace(self._request.timeouts, total_s=remaining_s)
-        reading = asyncio.create_task(self._read(msgspec.structs.replace(self._request, timeouts=timeouts)))
+    async def _call(self, lease: Lease, remaining_s: float) -> None:
+        """Make one call and record it."""
+        began_us, began_s = _now_us(), time.perf_counter()
+        self._reported = None
+        timeouts: Timeouts = msgspec.structs.replace(self._route.request.timeouts, total_s=remaining_s)
+        reading = asyncio.create_task(self._read(msgspec.structs.replace(self._route.request, timeouts=timeouts)))
         stopped = asyncio.create_task(lease.stopped.wait())
         try:
             await asyncio.wait({reading, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,33 +127,29 @@ class ProviderCalls:
             reading.cancel()
             await asyncio.wait({reading})
         self._judge(reading)
-        self._record(lease, number, began_us)
-        error = self._result.error
-        return self._result.outcome == "failed" and error is not None and error.retryable and not self._has_text
-
-    @property
-    def _has_text(self) -> bool:
-        return self._result.first_token_at_us is not None
+        self._result.provider_us += round((time.perf_counter() - began_s) * 1e6)
+        self._record(lease, began_us)
+        if self._route.jobs is not None and lease.stop_reason != "draining":
+            await self._route.jobs.ended(self._result.records[-1].outcome)
 
     async def _read(self, request: ProviderRequest) -> str:
         """Pass on what one call says; return why it finished."""
-        characters = 0
-        async with contextlib.aclosing(self._provider.stream(request)) as chunks:
+        async with contextlib.aclosing(self._route.provider.stream(request)) as chunks:
             async for chunk in chunks:
-                if isinstance(chunk, TextDelta):
-                    if self._result.first_token_at_us is None:
-                        self._result.first_token_at_us = _now_us()
-                    characters += len(chunk.text)
-                    if characters > MAX_OUTPUT_CHARACTERS:
-                        raise MalformedResponse(provider=self._provider.name, provider_message="the output has no end")
-                    self._stream.text(chunk.text)
-                elif isinstance(chunk, UsageReport):
-                    self._reported = chunk.usage
-                    self._reported_final = chunk.final
-                    self._result.usage_estimated = chunk.estimated
-                elif isinstance(chunk, Finished):
-                    return chunk.reason
-        raise MalformedResponse(provider=self._provider.name, provider_message="the stream ended without a word")
+                match chunk:
+                    case UsageReport():
+                        self._reported = chunk
+                    case Finished():
+                        await self._results.kept()
+                        return chunk.reason
+                    case JobStarted():
+                        if self._route.jobs is not None:
+                            await self._route.jobs.started(chunk.job)
+                    case _:
+                        if self._result.first_token_at_us is None and not isinstance(chunk, Progress):
+                            self._result.first_token_at_us = _now_us()
+                        self._results.take(chunk)
+        raise MalformedResponse(provider=self._results.provider, provider_message="the stream ended without a word")
 
     def _judge(self, reading: "asyncio.Task[str]") -> None:
         result = self._result
@@ -141,38 +166,65 @@ class ProviderCalls:
 
     def _usage(self) -> Usage | None:
         """Return what the call used: as reported, else counted from what was delivered."""
-        if self._reported_final:
-            return self._reported
-        delivered = self._stream.output_text
-        if not delivered and self._reported is None:
+        reported = self._reported
+        if reported is not None and reported.final:
+            self._result.usage_estimated = reported.estimated
+            return reported.usage
+        delivered = self._results.text
+        if not delivered and reported is None:
             return None
         self._result.usage_estimated = True
-        return self._provider.estimate_usage(self._request, delivered=delivered, reported=self._reported)
+        return self._route.provider.estimate_usage(
+            self._route.request, delivered=delivered, reported=None if reported is None else reported.usage
+        )
 
-    def _record(self, lease: Lease, number: int, began_us: int) -> None:
-        result, usage = self._result, self._result.usage
-        if result.error is not None:
+    def _record(self, lease: Lease, began_us: int) -> None:
+        result, usage, error = self._result, self._result.usage, self._result.error
+        number = len(result.records) + 1
+        if error is not None:
             _log.warning(
                 "provider_call_failed",
-                provider=self._provider.name,
+                model=self._route.model,
+                provider=self._route.provider.name,
                 call=number,
-                code=result.error.code,
-                status=result.error.status,
-                upstream_request_id=result.error.upstream_request_id,
-                provider_message=result.error.provider_message,
+                code=error.code,
+                status=error.status,
+                upstream_request_id=error.upstream_request_id,
+                provider_message=error.provider_message,
             )
         result.records.append(
             Call(
                 attempt=lease.claim.attempt,
                 call=number,
-                provider=self._provider.name,
-                outcome=result.error.code if result.error is not None else result.outcome,
+                model=self._route.model,
+                provider=self._route.provider.name,
+                outcome=error.code if error is not None else result.outcome,
                 started_at_us=began_us,
                 ended_at_us=_now_us(),
                 usage=usage,
-                cost_microdollars=None if usage is None else self._costs.cost(usage),
+                cost_microdollars=self._cost(usage),
+                status_code=None if error is None else error.status,
+                provider_message=None if error is None else error.provider_message,
+                upstream_request_id=None if error is None else error.upstream_request_id,
             )
         )
+
+    def _cost(self, usage: Usage | None) -> int | None:
+        if self._reported is not None and self._reported.cost_microdollars is not None:
+            return self._reported.cost_microdollars
+        return None if usage is None else self._route.costs.cost(usage)
+
+
+def may_repeat(result: CallResult, results: AttemptResults) -> bool:
+    """Whether the same call could be made again without doing anything twice."""
+    error = result.error
+    return (
+        result.outcome == "failed"
+        and error is not None
+        and error.retryable
+        and not error.ambiguous
+        and not results.has_output
+    )
 
 
 def timed_out_before_start(provider: str) -> TimedOut:

@@ -25,12 +25,12 @@ from ledger.garbage import collect_rarely
 from ledger.writer import LedgerWriter
 from projections import unbilled
 from workers import losses, outbox, sweeps
-from workers.catalogue import seed_catalogue
 from workers.checkpoints.publisher import INTERVAL_S as PUBLISH_INTERVAL_S
 from workers.checkpoints.publisher import Publisher
 from workers.context import GenerationContext, open_context
 from workers.generations import sql
 from workers.logs import configure_logs
+from workers.seed import seed_catalogue
 from workers.settings import Settings, SettingsError
 from workers.streams.announcements import BalanceAnnouncer
 

@@ -15,18 +15,18 @@ from redis.asyncio import Redis
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
-from workers.calls import LEAST_TIME_S, CallResult, ProviderCalls, timed_out_before_start
+from workers.calls import CallResult
 from workers.cancels import lost_text
 from workers.catalogue import Catalogue
 from workers.claims import Claim, claim_generation, release_generation
-from workers.errors import ModelNotFound
 from workers.finishing import Finish, finish_generation, guard_attempt
-from workers.generations import GenerationStatus
+from workers.generations import Figures, GenerationStatus
 from workers.leases import Lease, LeaseKeeper
 from workers.logs import bind_request
-from workers.providers import ProviderError, ProviderNotConfigured, ProviderRegistry, Timeouts
+from workers.providers import ProviderError, ProviderNotConfigured
 from workers.queue import Dispatch, GenerationQueue
-from workers.requests import provider_request
+from workers.results import MediaKeeping
+from workers.routes import Router, Served
 from workers.settlement import Ending
 from workers.streams.errors import StreamFenced
 from workers.streams.generation_stream import GenerationStream
@@ -50,9 +50,10 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     writer: LedgerWriter
     streams: StreamWriter
-    providers: ProviderRegistry
+    router: Router
     catalogue: Catalogue
     leases: LeaseKeeper
+    media: MediaKeeping
     redis: Redis
     queue: GenerationQueue
     owner: UUID
@@ -82,49 +83,37 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     async def _run_claim(self, claim: Claim, lease: Lease, stream: GenerationStream) -> None:
         if claim.cancel_requested:
             lease.stop("cancelled")
-        result = CallResult()
+        served: Served | None = None
         try:
             if not lease.stopped.is_set():
-                result = await self._call(claim, lease, stream)
-            ending = _ending(result)
+                served = await self._serve(claim, lease, stream)
+            ending = _ending(CallResult() if served is None else served.result)
         except StreamFenced:
             raise
-        except (ModelNotFound, ProviderNotConfigured) as error:
+        except ProviderNotConfigured as error:
             ending = Ending(ended_as="failed", error=MODEL_UNAVAILABLE, provider_message=str(error))
         except Exception as bug:  # noqa: BLE001 - whatever broke, the generation must end and its freeze with it
             _log.exception("generation_broke")
             ending = Ending(ended_as="failed", error=INTERNAL_ERROR, provider_message=repr(bug))
-        if result.outcome == "stopped" and await self._gave_up(claim, lease, result, ending):
+        if ending.ended_as == "cancelled" and await self._gave_up(claim, lease, served):
             return
-        await self._finish(claim, stream, result, ending)
+        await self._finish(claim, stream, served, ending)
 
-    async def _gave_up(self, claim: Claim, lease: Lease, result: CallResult, ending: Ending) -> bool:
+    async def _gave_up(self, claim: Claim, lease: Lease, served: Served | None) -> bool:
         """Let go of a generation that was stopped for another reason than its owner's wish; false if it was that."""
-        if ending.ended_as == "failed" or lease.stop_reason == "cancelled":
+        if lease.stop_reason == "cancelled":
             return False
-        if lease.stop_reason == "draining" and await release_generation(self.database, claim, result.records):
+        records = [] if served is None else served.result.records
+        if lease.stop_reason == "draining" and await release_generation(self.database, claim, records):
             _log.info("generation_released")
             self.queue.send(Dispatch(claim.account_id, claim.generation_id, claim.request_id))
         return True
 
-    async def _call(self, claim: Claim, lease: Lease, stream: GenerationStream) -> CallResult:
-        model = await self.catalogue.known(claim.model)
-        provider = self.providers.get(model.definition.provider)
-        _, costs = await self.catalogue.price(claim.model, claim.price_version)
+    async def _serve(self, claim: Claim, lease: Lease, stream: GenerationStream) -> Served:
         left_s = min(RUN_LIMIT_S, claim.deadline_at_us / 1e6 - time.time())
-        if left_s < LEAST_TIME_S:
-            return CallResult(outcome="failed", error=timed_out_before_start(provider.name))
-        request = provider_request(
-            claim.request,
-            model,
-            generation_id=claim.generation_id,
-            request_id=claim.request_id,
-            max_output_tokens=claim.max_output_tokens,
-        )
-        request = msgspec.structs.replace(request, timeouts=Timeouts(total_s=left_s))
-        return await ProviderCalls(provider, request, stream=stream, costs=costs).run(lease)
+        return await self.router.serve(claim, lease, stream, media=self.media, files={}, limit_s=left_s)
 
-    async def _finish(self, claim: Claim, stream: GenerationStream, result: CallResult, ending: Ending) -> None:
+    async def _finish(self, claim: Claim, stream: GenerationStream, served: Served | None, ending: Ending) -> None:
         await stream.finish_flush()
         prices, _ = await self.catalogue.price(claim.model, claim.price_version)
         finish = Finish(
@@ -139,8 +128,9 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             ending=ending,
             frozen_microcredits=claim.frozen_microcredits,
             prices=prices,
-            first_token_at_us=result.first_token_at_us,
-            calls=result.records,
+            first_token_at_us=None if served is None else served.result.first_token_at_us,
+            figures=_figures(served),
+            calls=() if served is None else served.result.records,
         )
         terminal = await finish_generation(self.database, self.writer, finish)
         if terminal is not None:
@@ -157,6 +147,17 @@ def _ending(result: CallResult) -> Ending:
         finish_reason=result.finish_reason,
         error=None if error is None else _failure(error),
         provider_message=None if error is None else error.provider_message,
+    )
+
+
+def _figures(served: Served | None) -> Figures:
+    if served is None:
+        return Figures()
+    return Figures(
+        served_model=served.model,
+        served_provider=served.provider,
+        fallback_used=served.fallback_used,
+        provider_us=served.result.provider_us,
     )
 
 

@@ -1,8 +1,9 @@
 """Ending a generation: the ledger's commands and the terminal row commit together, for one attempt, once."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -14,8 +15,8 @@ from ledger.database import Database
 from ledger.errors import Contended, FreezeAlreadyResolved, FreezeNotFound, IdempotencyKeyReused, RiderRefused
 from ledger.rows import from_us
 from ledger.writer import LedgerWriter
-from workers.call_records import Call, encode_calls, usage_columns
-from workers.generations import GenerationStatus, sql, terminal_of, usage_numbers
+from workers.call_records import Call, encode_calls, storable, usage_columns
+from workers.generations import Figures, GenerationStatus, sql, terminal_of, usage_numbers
 from workers.pricing import Prices
 from workers.settlement import Ending, Settlement, decide_settlement, overage_key
 from workers.streams.terminal import Failure, Terminal, text_sha256
@@ -25,7 +26,6 @@ CONTENDED_PAUSE_S: Final = 0.25
 """Doubles up to `CONTENDED_MAX_PAUSE_S`: together about ten seconds, on top of what the ledger writer waits itself."""
 
 CONTENDED_MAX_PAUSE_S: Final = 2.0
-MAX_MESSAGE_CHARACTERS: Final = 2_000
 
 FREEZE_GONE: Final = Failure(
     code="freeze_expired", message="The credits set aside for this were released before it ended. Nothing is charged."
@@ -47,8 +47,13 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     ending: Ending
     frozen_microcredits: int
     prices: Prices
+    artifacts: Sequence[dict[str, Any]] = ()
+    structured: dict[str, Any] | None = None
     first_token_at_us: int | None = None
+    figures: Figures = Figures()
     calls: Sequence[Call] = ()
+    writes: tuple[Statement, ...] = ()
+    """What else is to be written with it or not at all."""
 
 
 def guard_attempt(generation_id: UUID, account_id: UUID, *, attempt: int, status: GenerationStatus) -> Statement:
@@ -100,7 +105,7 @@ async def finish_generation(database: Database, writer: LedgerWriter, finish: Fi
 async def _finish_with_ledger(
     database: Database, writer: LedgerWriter, finish: Finish, settlement: Settlement
 ) -> Terminal | None:
-    rider = Rider(guard=finish.guard, writes=(_finish_statement(finish, settlement),))
+    rider = Rider(guard=finish.guard, writes=(_finish_statement(finish, settlement), *finish.writes))
     pause_s = CONTENDED_PAUSE_S
     for tries_left in reversed(range(CONTENDED_LIMIT)):
         try:
@@ -130,7 +135,8 @@ async def _finish_alone(database: Database, finish: Finish, settlement: Settleme
     async with database.connection() as connection:
         if await (await connection.execute(*finish.guard)).fetchone() is None:
             raise RiderRefused
-        await connection.execute(*_finish_statement(finish, settlement))
+        for statement in (_finish_statement(finish, settlement), *finish.writes):
+            await connection.execute(*statement)
     return _terminal(finish, settlement, cost=settlement.confirmed_microcredits)
 
 
@@ -166,11 +172,13 @@ def _terminal(finish: Finish, settlement: Settlement, *, cost: int) -> Terminal:
         usage=usage_numbers(ending.usage),
         cost_microcredits=cost,
         error=ending.error,
+        artifacts=list(finish.artifacts),
+        structured=finish.structured,
     )
 
 
 def _finish_statement(finish: Finish, settlement: Settlement) -> Statement:
-    ending, usage = finish.ending, finish.ending.usage
+    ending, usage, figures = finish.ending, finish.ending.usage, finish.figures
     parameters: dict[str, object] = {
         "id": finish.generation_id,
         "account_id": finish.account_id,
@@ -188,14 +196,20 @@ def _finish_statement(finish: Finish, settlement: Settlement) -> Statement:
         "error_code": None if ending.error is None else ending.error.code,
         "error_message": None if ending.error is None else storable(ending.error.message),
         "provider_message": None if ending.provider_message is None else storable(ending.provider_message),
+        "served_model": figures.served_model,
+        "served_provider": figures.served_provider,
+        "fallback_used": figures.fallback_used,
+        "cache_hit": figures.cache_hit,
+        "database_us": figures.database_us,
+        "cache_read_us": figures.cache_read_us,
+        "settling_since": from_us(time.time_ns() // 1_000),
+        "provider_us": figures.provider_us,
+        "cache_write_us": figures.cache_write_us,
+        "artifacts": msgspec.json.encode(finish.artifacts) if finish.artifacts else None,
+        "structured": None if finish.structured is None else msgspec.json.encode(finish.structured),
         "text": finish.text.encode(),
         "text_length": len(finish.text),
         "text_sha256": text_sha256(finish.text),
         "calls": encode_calls(finish.calls),
     }
     return sql.FINISH_GENERATION, parameters
-
-
-def storable(text: str) -> str:
-    """Return a message as Postgres can keep it: no NUL, no half of a surrogate pair, not endless."""
-    return text[:MAX_MESSAGE_CHARACTERS].replace("\0", "\ufffd").encode("utf-8", "replace").decode()

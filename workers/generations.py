@@ -37,6 +37,31 @@ class GenerationStatus(IntEnum):
         return self.value >= _PENDING
 
 
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What it took to serve a generation: who did, and where the time went, in microseconds.
+
+    `None` where nobody measured: the worker was lost, or nothing was run.
+    """
+
+    served_model: str | None = None
+    served_provider: str | None = None
+    fallback_used: bool = False
+    cache_hit: bool = False
+    input_length: int | None = None
+    """Characters of the conversation."""
+    total_us: int | None = None
+    """From admission to its end, waiting for its turn included."""
+    database_us: int | None = None
+    cache_read_us: int | None = None
+    """Looking it up in the prompt cache."""
+    credit_us: int | None = None
+    """Settling it in the ledger."""
+    provider_us: int | None = None
+    """In calls to providers, failed ones included."""
+    cache_write_us: int | None = None
+    """Putting it into the prompt cache."""
+
+
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """One generation. Amounts are microcredits, times microseconds since the Unix epoch."""
 
@@ -46,32 +71,39 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     provider: str
     status: GenerationStatus
-    partial: bool
-    """It ended early, and `output` is what there was by then."""
     frozen_microcredits: int
     """What was set aside at admission: an upper bound of the cost. 0 for a model that is free."""
-    cost_microcredits: int | None
-    shortfall_microcredits: int | None
-    """What it cost above the freeze and the account no longer had."""
+    model_version: int
     price_version: int
     max_output_tokens: int
-    attempts: int
-    """How often a worker took it up."""
-    retry_of: UUID | None
     request_id: str
-    usage: Usage | None
-    usage_estimated: bool
-    finish_reason: str | None
-    error: Failure | None
-    provider_message: str | None
-    """The provider's own words, for administrators only."""
     created_at_us: int
-    started_at_us: int | None
-    first_token_at_us: int | None
-    finished_at_us: int | None
-    cancel_requested_at_us: int | None
+    partial: bool = False
+    """It ended early, and `output` is what there was by then."""
+    cost_microcredits: int | None = None
+    shortfall_microcredits: int | None = None
+    """What it cost above the freeze and the account no longer had."""
+    attempts: int = 0
+    """How often a worker took it up."""
+    retry_of: UUID | None = None
+    usage: Usage | None = None
+    usage_estimated: bool = False
+    finish_reason: str | None = None
+    error: Failure | None = None
+    provider_message: str | None = None
+    """The provider's own words, for administrators only."""
+    started_at_us: int | None = None
+    first_token_at_us: int | None = None
+    finished_at_us: int | None = None
+    cancel_requested_at_us: int | None = None
+    figures: Figures | None = None
+    """What it took to serve it, once it has ended."""
     output: str | None = None
     """The text, once it has ended; never in lists."""
+    artifacts: tuple[dict[str, Any], ...] = ()
+    """What came out beside text, as the `artifact` events said; never in lists."""
+    structured: Any = None
+    """What a structured answer comes to; never in lists."""
 
 
 class GenerationPage(msgspec.Struct, frozen=True):
@@ -144,11 +176,25 @@ async def read_queue_depth(database: Database) -> int:
 def generation_of_row(row: Sequence[Any]) -> Generation:
     """Build a generation from the columns that `read_generation.sql` and its like return."""
     (
-        generation_id, account_id, model, mode, provider, status, partial, frozen, cost, shortfall, price_version,
-        max_output_tokens, attempts, retry_of, request_id, *tokens, usage_estimated, finish_reason, error_code,
-        error_message, provider_message, created_at, started_at, first_token_at, finished_at, cancel_requested_at,
-        output,
+        generation_id, account_id, model, mode, provider, status, partial, frozen, cost, shortfall, model_version,
+        price_version, max_output_tokens, attempts, retry_of, request_id, *usage, usage_estimated, finish_reason,
+        error_code, error_message, provider_message, created_at, started_at, first_token_at, finished_at,
+        cancel_requested_at, served_model, served_provider, fallback_used, cache_hit, input_length, database_us,
+        cache_read_us, credit_us, provider_us, cache_write_us, output, artifacts, structured,
     ) = row  # fmt: skip
+    figures = Figures(
+        served_model=served_model,
+        served_provider=served_provider,
+        fallback_used=fallback_used,
+        cache_hit=cache_hit,
+        input_length=input_length,
+        total_us=None if finished_at is None else to_us(finished_at) - to_us(created_at),
+        database_us=database_us,
+        cache_read_us=cache_read_us,
+        credit_us=credit_us,
+        provider_us=provider_us,
+        cache_write_us=cache_write_us,
+    )
     return Generation(
         id=generation_id,
         account_id=account_id,
@@ -160,12 +206,13 @@ def generation_of_row(row: Sequence[Any]) -> Generation:
         frozen_microcredits=frozen,
         cost_microcredits=cost,
         shortfall_microcredits=shortfall,
+        model_version=model_version,
         price_version=price_version,
         max_output_tokens=max_output_tokens,
         attempts=attempts,
         retry_of=retry_of,
         request_id=request_id,
-        usage=_usage_of(tokens),
+        usage=_usage_of(usage),
         usage_estimated=usage_estimated,
         finish_reason=finish_reason,
         error=None if error_code is None else Failure(code=error_code, message=error_message),
@@ -175,7 +222,10 @@ def generation_of_row(row: Sequence[Any]) -> Generation:
         first_token_at_us=_us_or_none(first_token_at),
         finished_at_us=_us_or_none(finished_at),
         cancel_requested_at_us=_us_or_none(cancel_requested_at),
+        figures=figures if GenerationStatus(status).is_terminal else None,
         output=None if output is None else bytes(output).decode(),
+        artifacts=() if artifacts is None else tuple(msgspec.json.decode(bytes(artifacts))),
+        structured=None if structured is None else msgspec.json.decode(bytes(structured)),
     )
 
 
@@ -186,7 +236,10 @@ def usage_numbers(usage: Usage | None) -> dict[str, int]:
 
 
 def _state_of_row(row: Sequence[Any]) -> GenerationState:
-    _, attempt, status, end_epoch, end_seq, length, sha256, cost, error_code, error_message, *tokens, output = row
+    (
+        _, attempt, status, end_epoch, end_seq, length, sha256, cost, error_code, error_message, *usage, output,
+        artifacts, structured,
+    ) = row  # fmt: skip
     if not GenerationStatus(status).is_terminal:
         return GenerationState(epoch=attempt)
     terminal = Terminal(
@@ -196,24 +249,19 @@ def _state_of_row(row: Sequence[Any]) -> GenerationState:
         text=bytes(output or b"").decode(),
         text_length=length,
         text_sha256=sha256,
-        usage=usage_numbers(_usage_of(tokens)),
+        usage=usage_numbers(_usage_of(usage)),
         cost_microcredits=cost,
         error=None if error_code is None else Failure(code=error_code, message=error_message),
+        artifacts=[] if artifacts is None else msgspec.json.decode(bytes(artifacts)),
+        structured=None if structured is None else msgspec.json.decode(bytes(structured)),
     )
     return GenerationState(epoch=end_epoch, terminal=terminal)
 
 
-def _usage_of(tokens: Sequence[int | None]) -> Usage | None:
-    if tokens[0] is None:
+def _usage_of(counts: Sequence[int | None]) -> Usage | None:
+    if counts[0] is None:
         return None
-    counts = [count or 0 for count in tokens]
-    return Usage(
-        input_tokens=counts[0],
-        output_tokens=counts[1],
-        cache_read_tokens=counts[2],
-        cache_write_tokens=counts[3],
-        reasoning_tokens=counts[4],
-    )
+    return Usage(**{name: count or 0 for name, count in zip(Usage.__struct_fields__, counts, strict=True)})
 
 
 def _us_or_none(moment: datetime | None) -> int | None:

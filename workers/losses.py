@@ -15,7 +15,6 @@ from workers.call_records import Call, encode_calls
 from workers.cancels import lost_text, tell_readers
 from workers.claims import LEASE_S
 from workers.context import GenerationContext
-from workers.errors import ModelNotFound
 from workers.finishing import Finish, finish_generation, guard_dead_lease
 from workers.generations import sql
 from workers.providers import ProviderNotConfigured
@@ -123,15 +122,17 @@ async def _lost_call(context: GenerationContext, lost: Lost, text: str) -> Call:
     usage = cost = None
     if text:
         try:
+            stored = StoredRequest.decode(lost.body)
+            route = stored.chain(lost.price_version)[0]
             request = provider_request(
-                StoredRequest.decode(lost.body),
-                await context.catalogue.known(lost.model),
+                stored,
+                await context.catalogue.definition(route.model, route.version),
                 generation_id=lost.generation_id,
                 request_id=lost.request_id,
                 max_output_tokens=lost.max_output_tokens,
             )
             usage = context.providers.get(lost.provider).estimate_usage(request, delivered=text, reported=None)
-        except (ModelNotFound, ProviderNotConfigured) as error:
+        except ProviderNotConfigured as error:
             _log.info("lost_call_not_estimated", generation_id=str(lost.generation_id), error=str(error))
     if usage is not None:
         _, costs = await context.catalogue.price(lost.model, lost.price_version)
@@ -139,6 +140,7 @@ async def _lost_call(context: GenerationContext, lost: Lost, text: str) -> Call:
     return Call(
         attempt=lost.attempt,
         call=0,
+        model=lost.model,
         provider=lost.provider,
         outcome="worker_lost",
         started_at_us=None,

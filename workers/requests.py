@@ -1,46 +1,71 @@
 """What callers ask for, checked and turned into what providers take."""
 
 import hashlib
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from workers.catalogue import Model
 from workers.errors import InputTooLong, InvalidInput
-from workers.providers import Message, Provider, ProviderRequest
+from workers.models import ModelDefinition
+from workers.providers import InputFile, Message, Provider, ProviderRequest, Timeouts, Usage
 from workers.providers.errors import RequestRejected
 
 MAX_MESSAGES: Final = 1_000
+ALIASES: Final = {"text": "chat"}
+"""Names that a mode had before."""
 
 
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks for. `input` has `prompt` or `messages`; whatever else it has are the model's options."""
+    """What a caller asks for. `input` has `prompt` or `messages`; whatever else it has are parameters of the mode."""
 
     model: Annotated[str, Meta(min_length=1, max_length=100)]
     input: dict[str, object]
-    mode: Literal["text"] = "text"
+    mode: str | None = None
+    """`None`: the first mode of the model."""
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
+    cache: bool = False
+    """An answer to the very same request of this account, up to a day old, is as good as a new one."""
+    client_transfer: bool = False
+    """The caller would rather move results into the store itself; what it has not moved in time is moved for it."""
 
-    def sha256(self, *, retry_of: UUID | None = None) -> bytes:
+    def sha256(self) -> bytes:
         """Digest of the request, whatever the order of its fields; tells a repetition from another request.
 
         Raises:
             InvalidInput: it contains half of a surrogate pair, which is no text.
         """
-        identity = [self.model, self.mode, self.input, self.max_output_tokens, retry_of]
+        identity: list[object] = [self.model, self.mode or "text", self.input, self.max_output_tokens, None]
+        if self.cache or self.client_transfer:
+            identity += [self.cache, self.client_transfer]
         return hashlib.sha256(_encode(identity)).digest()
 
 
-class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True):
+    """One way to serve a generation, as it was when it was admitted: a model of the catalogue, in these versions."""
+
+    model: str
+    version: int
+    price_version: int
+
+
+class StoredRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A request as it is kept for the worker, and for a retry."""
 
     model: str
-    mode: Literal["text"]
+    mode: str
     messages: tuple[Message, ...]
     options: dict[str, object]
     max_output_tokens: int | None
+    output_schema: dict[str, object] | None = None
+    file_ids: tuple[str, ...] = ()
+    """The media objects that go into it."""
+    routes: tuple[Route, ...] = ()
+    """The model asked for, then its fallbacks. Empty in what was stored before there were fallbacks."""
+    cache: bool = False
+    client_transfer: bool = False
 
     def encode(self) -> bytes:
         """Return the bytes to keep.
@@ -53,57 +78,70 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def decode(cls, body: bytes) -> "StoredRequest":
         """Read what `encode` returned."""
-        return msgspec.json.decode(body, type=cls)
+        stored = msgspec.json.decode(body, type=cls)
+        return msgspec.structs.replace(stored, mode="chat") if stored.mode == "text" else stored
 
-    def again(self) -> GenerationRequest:
-        """Return the request that led to this one."""
-        messages = [{"role": message.role, "content": message.content} for message in self.messages]
-        return GenerationRequest(
-            model=self.model,
-            mode=self.mode,
-            input={"messages": messages, **self.options},
-            max_output_tokens=self.max_output_tokens,
-        )
+    def chain(self, price_version: int) -> tuple[Route, ...]:
+        """Return the routes it was admitted with."""
+        return self.routes or (Route(self.model, 1, price_version),)
+
+    def retry_sha256(self, retry_of: UUID) -> bytes:
+        """Digest of a wish to do this again; tells its repetition from another request."""
+        return hashlib.sha256(_encode(["retry", self.model, str(retry_of)])).digest()
 
 
-def read_request(request: GenerationRequest) -> StoredRequest:
-    """Tell the conversation from the options.
+def read_request(request: GenerationRequest, definition: ModelDefinition) -> StoredRequest:
+    """Tell the conversation from the parameters.
 
     Raises:
-        InvalidInput: there is neither a prompt nor messages, or both, or they are not of the right kind.
+        InvalidInput: the model has no such mode, or the input is not what the mode takes.
     """
+    mode = definition.modes[0] if request.mode is None else ALIASES.get(request.mode, request.mode)
+    if mode not in definition.modes:
+        raise InvalidInput(f"mode: {request.model} can do {', '.join(definition.modes)}")
     options = {name: value for name, value in request.input.items() if name not in {"prompt", "messages"}}
     return StoredRequest(
         model=request.model,
-        mode=request.mode,
+        mode=mode,
         messages=_read_messages(request.input),
         options=options,
         max_output_tokens=request.max_output_tokens,
+        cache=request.cache,
+        client_transfer=request.client_transfer,
     )
 
 
 def provider_request(
-    stored: StoredRequest, model: Model, *, generation_id: UUID, request_id: str, max_output_tokens: int
+    stored: StoredRequest,
+    definition: ModelDefinition,
+    *,
+    generation_id: UUID,
+    request_id: str,
+    max_output_tokens: int,
+    files: Mapping[str, InputFile] | None = None,
 ) -> ProviderRequest:
-    """Return the call that this request comes to."""
+    """Return the call that this request comes to when this model serves it."""
     return ProviderRequest(
         generation_id=str(generation_id),
         request_id=request_id,
-        upstream_model=model.definition.upstream_name,
+        upstream_model=definition.upstream_name,
         messages=stored.messages,
-        max_output_tokens=max_output_tokens,
+        max_output_tokens=min(max_output_tokens, definition.max_output_tokens),
+        mode=stored.mode,
         options=stored.options,
+        files=files or {},
+        output_schema=stored.output_schema,
+        timeouts=definition.timeouts.over(Timeouts()),
     )
 
 
-def output_limit(stored: StoredRequest, model: Model) -> int:
+def output_limit(stored: StoredRequest, definition: ModelDefinition) -> int:
     """Return how many tokens the model may write: what was asked for, within the model's ceiling."""
-    asked = stored.max_output_tokens or model.definition.default_output_tokens
-    return min(asked, model.definition.max_output_tokens)
+    return min(stored.max_output_tokens or definition.default_output_tokens, definition.max_output_tokens)
 
 
-def bound_cost(request: ProviderRequest, provider: Provider, model: Model) -> int:
-    """Return the most that this call can cost, in microcredits.
+def bound_usage(request: ProviderRequest, provider: Provider, definition: ModelDefinition) -> Usage:
+    """Return the most that this call can use.
 
     Raises:
         InvalidInput: the provider takes no such request.
@@ -113,13 +151,13 @@ def bound_cost(request: ProviderRequest, provider: Provider, model: Model) -> in
         provider.check(request)
     except RequestRejected as rejected:
         raise InvalidInput(rejected.provider_message) from rejected
-    context_tokens = model.definition.context_tokens
+    context_tokens = definition.context_tokens
     probable = provider.estimate_usage(request, delivered=" ", reported=None)
     if probable.input_tokens > context_tokens:
         raise InputTooLong(input_tokens=probable.input_tokens, context_tokens=context_tokens)
     # The count is a bound and may be several times what is billed; no provider bills more than the context holds.
     input_tokens = min(provider.count_input_tokens(request), context_tokens)
-    return model.prices.bound(input_tokens=input_tokens, output_tokens=request.max_output_tokens)
+    return Usage(input_tokens=input_tokens, output_tokens=request.max_output_tokens)
 
 
 def _read_messages(given: dict[str, object]) -> tuple[Message, ...]:

@@ -13,14 +13,19 @@ from psycopg_pool import PoolTimeout
 from ledger.database import Database
 from ledger.errors import Contended
 from ledger.writer import LedgerWriter
+from workers.breakers import Breakers
 from workers.broker import make_sending_broker
 from workers.catalogue import Catalogue
+from workers.claims import Claim
 from workers.context import make_redis
 from workers.execution import Runner
 from workers.leases import LeaseKeeper
 from workers.notices import hear_cancels
-from workers.providers import ProviderRegistry
+from workers.providers import MediaResult, Provider, ProviderRegistry
+from workers.providers.errors import Unavailable
 from workers.queue import GenerationQueue
+from workers.results import Tell
+from workers.routes import Router
 from workers.settings import Settings
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.writer import StreamWriter
@@ -56,12 +61,14 @@ class WorkerRuntime:
             stack.push_async_callback(providers.aclose)
             broker = make_sending_broker(settings)
             stack.callback(broker.close)
+            catalogue = Catalogue(database, providers)
             self._runner = Runner(
                 database=database,
                 writer=await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note)),
                 streams=await stack.enter_async_context(StreamWriter(settings.redis_url)),
-                providers=providers,
-                catalogue=Catalogue(database, providers),
+                router=Router(providers=providers, catalogue=catalogue, breakers=Breakers(), open_job=_open_no_job),
+                media=_NoMedia(),
+                catalogue=catalogue,
                 leases=await stack.enter_async_context(LeaseKeeper(settings.database_url)),
                 redis=await stack.enter_async_context(make_redis(settings.redis_url)),
                 queue=await stack.enter_async_context(GenerationQueue(broker)),
@@ -124,6 +131,15 @@ class WorkerRuntime:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
+
+
+class _NoMedia:
+    async def keep(self, ordinal: int, result: MediaResult, *, tell: Tell) -> dict[str, object]:
+        raise Unavailable(provider="media", provider_message="there is no store")
+
+
+async def _open_no_job(claim: Claim, provider: Provider, call: int) -> None:
+    return None
 
 
 async def _stop(task: "asyncio.Task[None]") -> None:

@@ -35,6 +35,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str | None = None
     error: Failure | None = None
     provider_message: str | None = None
+    price_percent: int = 100
+    """How much of the price is asked: less for an answer that nobody had to be paid for."""
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +66,7 @@ def decide_settlement(
 ) -> Settlement:
     """Decide what the customer pays for a generation that ended this way."""
     pays = ending.ended_as != "failed" and ending.usage is not None
-    cost = prices.cost(ending.usage) if pays and ending.usage is not None else 0
+    cost = _percent(prices.cost(ending.usage), ending.price_percent) if pays and ending.usage is not None else 0
     confirmed = min(cost, frozen_microcredits)
     overage = cost - confirmed
     commands: tuple[Command, ...] = ()
@@ -78,6 +80,10 @@ def decide_settlement(
         overage_microcredits=overage,
         commands=commands,
     )
+
+
+def _percent(cost: int, percent: int) -> int:
+    return -(-cost * percent // 100)
 
 
 def _resolve(ending: Ending, account_id: UUID, generation_id: UUID, confirmed: int) -> Command:

@@ -33,8 +33,8 @@ from tests.generations import CREDIT, FREE, account_with, asks_for, generation_c
 from tests.projected import MovableClock, bring_up, frozen, lives, seal_all, submit
 from workers.admission import admit
 from workers.cancels import cancel_generation
-from workers.catalogue import ModelDefinition
 from workers.context import GenerationContext
+from workers.models import ModelDefinition
 from workers.pricing import Prices
 from workers.runtime import WorkerRuntime
 
@@ -91,7 +91,7 @@ async def context(database_url: str, redis_url: str) -> AsyncIterator[Generation
         await context.catalogue.set_price("echo", prices=same_price(300), costs=costs, changed_by="test")
         await context.catalogue.set_price("echo", prices=same_price(100), costs=costs, changed_by="test")
         gratis = ModelDefinition(
-            name="gratis", provider="echo", upstream_name="echo", mode="text", context_tokens=10_000,
+            name="gratis", provider="echo", upstream_name="echo", context_tokens=10_000,
             default_output_tokens=100, max_output_tokens=1_000, enabled=True,
         )  # fmt: skip
         await context.catalogue.upsert_model(gratis, changed_by="test")

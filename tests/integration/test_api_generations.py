@@ -59,7 +59,7 @@ async def test_a_repeated_request_gets_the_original_answer_and_freezes_once(api:
         ({"model": "echo", "input": "x"}, 422, "invalid_request"),
         ({"model": "echo"}, 422, "invalid_request"),
         ({"model": "echo", "input": {"prompt": "x"}, "max_output_tokens": 0}, 422, "invalid_request"),
-        ({"model": "echo", "input": {"prompt": "x"}, "mode": "video"}, 422, "invalid_request"),
+        ({"model": "echo", "input": {"prompt": "x"}, "mode": "video"}, 422, "invalid_input"),
         ({"model": "echo", "input": {"prompt": "x"}, "account_id": str(uuid4())}, 404, "account_not_found"),
     ],
 )

@@ -8,9 +8,12 @@ import pytest
 from msgspec import structs
 
 from tests.generations import FREE, generation_context, same_price
-from workers.catalogue import Catalogue, ModelDefinition, seed_catalogue
+from workers.catalogue import Catalogue
 from workers.context import GenerationContext
 from workers.errors import InvalidModel, InvalidPrice, ModelNotFound
+from workers.models import ModelDefinition
+from workers.pricing import Prices
+from workers.seed import seed_catalogue
 
 MODEL = ModelDefinition(
     name="mine",
@@ -38,7 +41,9 @@ async def test_only_models_of_configured_providers_are_offered(context: Generati
 
 async def test_every_seeded_model_costs_something(context: GenerationContext) -> None:
     for model in await context.catalogue.all_models():
-        assert all(price > 0 for price in structs.astuple(model.prices))
+        assert model.prices != Prices()
+        for cached in (model.prices.cache_read_per_mtok, model.prices.cache_write_per_mtok):
+            assert (cached > 0) == (model.prices.input_per_mtok > 0)
 
 
 async def test_seeding_again_changes_nothing(context: GenerationContext) -> None:
@@ -68,8 +73,16 @@ async def test_a_price_from_tomorrow_is_not_valid_today(context: GenerationConte
     assert await context.catalogue.offered("echo") == before
 
 
-@pytest.mark.parametrize("statement", ["UPDATE model_prices SET input_price = 1", "DELETE FROM model_prices"])
-async def test_a_price_version_never_changes(context: GenerationContext, statement: str) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE model_prices SET prices = '{}'",
+        "DELETE FROM model_prices",
+        "UPDATE model_versions SET definition = '{}'",
+        "DELETE FROM model_versions",
+    ],
+)
+async def test_a_version_never_changes(context: GenerationContext, statement: str) -> None:
     with psycopg.connect(context.database.url) as connection, pytest.raises(psycopg.errors.RestrictViolation):
         connection.execute(statement)  # pyright: ignore[reportArgumentType, reportCallIssue]  # a test's own text
 
@@ -81,7 +94,8 @@ async def test_a_negative_price_is_refused_by_code_and_by_database(context: Gene
         await context.catalogue.set_price("echo", prices=negative, costs=FREE, changed_by="admin")
     with psycopg.connect(context.database.url) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute(
-            "INSERT INTO model_prices SELECT model, 99, -1, 0, 0, 0, 0, 0, 0, 0, now(), now(), 'me' FROM model_prices"
+            "INSERT INTO model_prices (model, version, prices, costs, valid_from, created_by)"
+            """VALUES ('echo', 99, '{"per_job": -1}', '{}', now(), 'me')"""
         )
 
 
@@ -101,9 +115,12 @@ async def test_who_changed_a_model_is_recorded(context: GenerationContext) -> No
 
     with psycopg.connect(context.database.url) as connection:
         changes = connection.execute(
-            "SELECT changed_by, definition ->> 'enabled' FROM model_changes WHERE model = 'mine' ORDER BY id"
+            "SELECT version, created_by, definition ->> 'enabled' FROM model_versions"
+            " WHERE model = 'mine' ORDER BY version"
         ).fetchall()
-    assert changes == [("admin:1", "true"), ("admin:2", "false")]
+    assert changes == [(1, "admin:1", "true"), (2, "admin:2", "false")]
+    newest, first = await context.catalogue.model_history("mine")
+    assert (newest.definition.enabled, first.definition) == (False, MODEL)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +131,12 @@ async def test_who_changed_a_model_is_recorded(context: GenerationContext) -> No
         ("name", "a\0b"),
         ("provider", "nobody"),
         ("upstream_name", ""),
-        ("mode", "smell"),
+        ("modes", ("smell",)),
+        ("modes", ()),
+        ("modes", ("chat", "chat")),
+        ("fallbacks", ("nobody",)),
+        ("fallbacks", ("mine",)),
+        ("tiers", ()),
         ("context_tokens", 0),
         ("max_output_tokens", 0),
         ("default_output_tokens", 21),

@@ -217,7 +217,10 @@ async def test_a_cost_above_the_freeze_is_charged_as_far_as_credits_go(
     with psycopg.connect(context.database.url) as connection:
         connection.execute("UPDATE generations SET max_output_tokens = 3")
         connection.execute("ALTER TABLE model_prices DISABLE TRIGGER USER")
-        connection.execute("UPDATE model_prices SET input_price = input_price * 3 WHERE version = 2")
+        connection.execute(
+            """UPDATE model_prices SET prices = prices || '{"input_per_mtok": 300000000}'"""
+            " WHERE model = 'echo' AND version = 2"
+        )
 
     ended = await run(worker, context, account_id, generation_id)
 

@@ -6,17 +6,19 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ledger.amounts import MAX_AMOUNT_MICROCREDITS
 from ledger.commands import Charge, Confirm, Rollback
 from workers.errors import InvalidPrice
 from workers.generations import GenerationStatus
-from workers.pricing import MAX_PRICE_PER_MTOK, Prices
+from workers.pricing import MAX_RATE, Prices
 from workers.providers import Usage
 from workers.providers.usage import MAX_TOKENS_PER_CALL
 from workers.settlement import EndedAs, Ending, Settlement, decide_settlement
 from workers.streams.terminal import Failure
 
+MEASURES = ("images", "pixels", "duration_ms", "characters", "compute_ms")
 ACCOUNT, GENERATION = UUID(int=1), UUID(int=2)
 FAILURE = Failure(code="unavailable", message="Try again.")
 
@@ -126,8 +128,9 @@ def test_cached_tokens_have_prices_of_their_own() -> None:
 
 @given(data=st.data())
 def test_no_usage_within_the_bound_costs_more_than_the_bound(data: st.DataObject) -> None:
-    price = st.integers(0, MAX_PRICE_PER_MTOK)
-    four = Prices(**{name: data.draw(price) for name in Prices.__struct_fields__})
+    price = st.integers(0, MAX_RATE)
+    rates = Prices(**{name: data.draw(price) for name in Prices.__struct_fields__})
+    most = Usage(**{name: data.draw(st.integers(0, 10**9)) for name in MEASURES})
     input_bound = data.draw(st.integers(0, MAX_TOKENS_PER_CALL))
     output_bound = data.draw(st.integers(0, MAX_TOKENS_PER_CALL))
     input_tokens = data.draw(st.integers(0, input_bound))
@@ -137,14 +140,55 @@ def test_no_usage_within_the_bound_costs_more_than_the_bound(data: st.DataObject
         output_tokens=data.draw(st.integers(0, output_bound)),
         cache_read_tokens=read,
         cache_write_tokens=data.draw(st.integers(0, input_tokens - read)),
+        **{name: data.draw(st.integers(0, getattr(most, name))) for name in MEASURES},
     )
 
-    bound = four.bound(input_tokens=input_bound, output_tokens=output_bound)
+    bound = rates.bound(structs.replace(most, input_tokens=input_bound, output_tokens=output_bound))
 
-    assert 0 <= four.cost(usage) <= bound <= MAX_AMOUNT_MICROCREDITS
+    assert 0 <= rates.cost(usage) <= bound
 
 
-@pytest.mark.parametrize("price", [-1, MAX_PRICE_PER_MTOK + 1, 1.5, "1", None, True])
+def test_the_dearest_call_of_tokens_is_an_amount_the_ledger_takes() -> None:
+    dearest = Prices(input_per_mtok=MAX_RATE, output_per_mtok=MAX_RATE)
+
+    bound = dearest.bound(Usage(input_tokens=MAX_TOKENS_PER_CALL, output_tokens=MAX_TOKENS_PER_CALL))
+
+    assert bound <= MAX_AMOUNT_MICROCREDITS
+
+
+def test_media_are_priced_by_what_came_out() -> None:
+    rates = Prices(per_image=7, per_megapixel=1_000, per_second=10, per_kchar=100, per_job=3, per_compute_second=1)
+    usage = Usage(images=2, pixels=2_500_000, duration_ms=1_500, characters=50, compute_ms=4_000)
+
+    assert rates.cost(usage) == 2 * 7 + 2_500 + 15 + 5 + 3 + 4
+
+
+def test_what_delivered_nothing_is_no_job() -> None:
+    assert Prices(per_job=3).cost(Usage(input_tokens=10)) == 0
+
+
+def test_compute_time_can_be_a_cost_and_no_price() -> None:
+    Prices(per_compute_second=1).check()
+    with pytest.raises(InvalidPrice):
+        Prices(per_compute_second=1).check_sellable()
+
+
+@pytest.mark.parametrize(("percent", "pays"), [(100, 4), (10, 1), (0, 0)])
+def test_an_answer_from_the_cache_costs_its_share_rounded_up(percent: int, pays: int) -> None:
+    ending = Ending(ended_as="completed", usage=Usage(output_tokens=4), price_percent=percent)
+
+    settlement = decide_settlement(
+        ending,
+        account_id=ACCOUNT,
+        generation_id=GENERATION,
+        frozen_microcredits=100,
+        prices=prices(output_per_mtok=1_000_000),
+    )
+
+    assert settlement.confirmed_microcredits == pays
+
+
+@pytest.mark.parametrize("price", [-1, MAX_RATE + 1, 1.5, "1", None, True])
 def test_what_cannot_be_a_price_is_refused(price: Any) -> None:
     with pytest.raises(InvalidPrice):
         prices(output_per_mtok=price).check()

@@ -4,13 +4,13 @@
 --          generations_account       there is no such account
 WITH admitted AS (
     INSERT INTO generations (
-        id, account_id, retry_of, created_at, deadline_at, frozen, price_version, max_output_tokens, model, mode,
-        provider, request_id, idempotency_sha256, request_sha256
+        id, account_id, retry_of, created_at, deadline_at, frozen, model_version, price_version, max_output_tokens,
+        input_length, model, mode, provider, request_id, idempotency_sha256, request_sha256
     )
     VALUES (
-        %(id)s, %(account_id)s, %(retry_of)s, %(created_at)s, %(deadline_at)s, %(frozen)s, %(price_version)s,
-        %(max_output_tokens)s, %(model)s, %(mode)s, %(provider)s, %(request_id)s, %(idempotency_sha256)s,
-        %(request_sha256)s
+        %(id)s, %(account_id)s, %(retry_of)s, %(created_at)s, %(deadline_at)s, %(frozen)s, %(model_version)s,
+        %(price_version)s, %(max_output_tokens)s, %(input_length)s, %(model)s, %(mode)s, %(provider)s, %(request_id)s,
+        %(idempotency_sha256)s, %(request_sha256)s
     )
     RETURNING generations.id, generations.account_id, generations.request_id
 ),

@@ -32,6 +32,23 @@ finished AS (
         cache_read_tokens = %(cache_read_tokens)s,
         cache_write_tokens = %(cache_write_tokens)s,
         reasoning_tokens = %(reasoning_tokens)s,
+        images = %(images)s,
+        pixels = %(pixels)s,
+        duration_ms = %(duration_ms)s,
+        characters = %(characters)s,
+        compute_ms = %(compute_ms)s,
+        served_model = %(served_model)s,
+        served_provider = %(served_provider)s,
+        fallback_used = %(fallback_used)s,
+        cache_hit = %(cache_hit)s,
+        database_us = %(database_us)s,
+        cache_read_us = %(cache_read_us)s,
+        -- From our asking to the ledger's having decided; the commit that makes it last is still to come.
+        credit_us = greatest(
+            0, (extract(EPOCH FROM clock_timestamp() - %(settling_since)s::timestamptz) * 1000000)::bigint
+        ),
+        provider_us = %(provider_us)s,
+        cache_write_us = %(cache_write_us)s,
         usage_estimated = %(usage_estimated)s,
         finish_reason = %(finish_reason)s,
         error_code = %(error_code)s,
@@ -45,8 +62,8 @@ finished AS (
 ),
 
 output AS (
-    INSERT INTO generation_outputs (generation_id, account_id, body)
-    SELECT finished.id, finished.account_id, %(text)s::bytea
+    INSERT INTO generation_outputs (generation_id, account_id, body, artifacts, structured)
+    SELECT finished.id, finished.account_id, %(text)s::bytea, %(artifacts)s::bytea, %(structured)s::bytea
     FROM finished
 ),
 
@@ -58,18 +75,22 @@ unsent AS (
 
 calls AS (
     INSERT INTO generation_attempts (
-        generation_id, account_id, attempt, call, provider, outcome, started_at, ended_at, input_tokens, output_tokens,
-        cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars
+        generation_id, account_id, attempt, call, model, provider, outcome, started_at, ended_at, input_tokens,
+        output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, images, pixels, duration_ms, characters,
+        compute_ms, cost_microdollars, status_code, provider_message, upstream_request_id
     )
     SELECT
-        finished.id, finished.account_id, made.attempt, made.call, made.provider, made.outcome, made.started_at,
-        made.ended_at, made.input_tokens, made.output_tokens, made.cache_read_tokens, made.cache_write_tokens,
-        made.reasoning_tokens, made.cost_microdollars
+        finished.id, finished.account_id, made.attempt, made.call, made.model, made.provider, made.outcome,
+        made.started_at, made.ended_at, made.input_tokens, made.output_tokens, made.cache_read_tokens,
+        made.cache_write_tokens, made.reasoning_tokens, made.images, made.pixels, made.duration_ms, made.characters,
+        made.compute_ms, made.cost_microdollars, made.status_code, made.provider_message, made.upstream_request_id
     FROM finished
     CROSS JOIN jsonb_to_recordset(%(calls)s::text::jsonb) AS made (
-        attempt integer, call smallint, provider text, outcome text, started_at timestamptz, ended_at timestamptz,
-        input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
-        reasoning_tokens bigint, cost_microdollars bigint
+        attempt integer, call smallint, model text, provider text, outcome text, started_at timestamptz,
+        ended_at timestamptz, input_tokens bigint, output_tokens bigint, cache_read_tokens bigint,
+        cache_write_tokens bigint, reasoning_tokens bigint, images bigint, pixels bigint, duration_ms bigint,
+        characters bigint, compute_ms bigint, cost_microdollars bigint, status_code integer, provider_message text,
+        upstream_request_id text
     )
 )
 

@@ -2,13 +2,17 @@
 -- Returns: at most `limit` rows, the columns of read_generation.sql.
 SELECT
     generations.id, generations.account_id, generations.model, generations.mode, generations.provider, generations.status,
-    generations.partial, generations.frozen, generations.cost, generations.shortfall, generations.price_version,
-    generations.max_output_tokens, generations.attempt, generations.retry_of, generations.request_id,
+    generations.partial, generations.frozen, generations.cost, generations.shortfall, generations.model_version,
+    generations.price_version, generations.max_output_tokens, generations.attempt, generations.retry_of, generations.request_id,
     generations.input_tokens, generations.output_tokens, generations.cache_read_tokens, generations.cache_write_tokens,
-    generations.reasoning_tokens, generations.usage_estimated, generations.finish_reason, generations.error_code,
+    generations.reasoning_tokens, generations.images, generations.pixels, generations.duration_ms, generations.characters,
+    generations.compute_ms, generations.usage_estimated, generations.finish_reason, generations.error_code,
     generations.error_message, generations.provider_message, generations.created_at, generations.started_at,
     generations.first_token_at, generations.finished_at, generations.cancel_requested_at,
-    NULL::bytea AS body
+    generations.served_model, generations.served_provider, generations.fallback_used, generations.cache_hit,
+    generations.input_length, generations.database_us, generations.cache_read_us, generations.credit_us,
+    generations.provider_us, generations.cache_write_us,
+    NULL::bytea AS body, NULL::bytea AS artifacts, NULL::bytea AS structured
 FROM generations
 WHERE
     generations.account_id = %(account_id)s

@@ -1,12 +1,16 @@
--- Read all models with the prices that are valid now.
+-- Read all models as they are now, with the prices that are valid now.
 -- Returns: one row per model that has a price.
 SELECT
-    models.name, models.provider, models.upstream_name, models.mode, models.context_tokens,
-    models.default_output_tokens, models.max_output_tokens, models.enabled, current_price.version,
-    current_price.input_price, current_price.output_price, current_price.cache_read_price,
-    current_price.cache_write_price, current_price.input_cost, current_price.output_cost,
-    current_price.cache_read_cost, current_price.cache_write_cost
+    models.name, current_version.version, current_version.definition, current_price.version AS price_version,
+    current_price.prices, current_price.costs
 FROM models
+CROSS JOIN LATERAL (
+    SELECT model_versions.*
+    FROM model_versions
+    WHERE model_versions.model = models.name
+    ORDER BY model_versions.version DESC
+    LIMIT 1
+) AS current_version
 CROSS JOIN LATERAL (
     SELECT model_prices.*
     FROM model_prices

@@ -14,18 +14,22 @@ WITH requeued AS (
 
 calls AS (
     INSERT INTO generation_attempts (
-        generation_id, account_id, attempt, call, provider, outcome, started_at, ended_at, input_tokens, output_tokens,
-        cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars
+        generation_id, account_id, attempt, call, model, provider, outcome, started_at, ended_at, input_tokens,
+        output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, images, pixels, duration_ms, characters,
+        compute_ms, cost_microdollars, status_code, provider_message, upstream_request_id
     )
     SELECT
-        requeued.id, requeued.account_id, made.attempt, made.call, made.provider, made.outcome, made.started_at,
-        made.ended_at, made.input_tokens, made.output_tokens, made.cache_read_tokens, made.cache_write_tokens,
-        made.reasoning_tokens, made.cost_microdollars
+        requeued.id, requeued.account_id, made.attempt, made.call, made.model, made.provider, made.outcome,
+        made.started_at, made.ended_at, made.input_tokens, made.output_tokens, made.cache_read_tokens,
+        made.cache_write_tokens, made.reasoning_tokens, made.images, made.pixels, made.duration_ms, made.characters,
+        made.compute_ms, made.cost_microdollars, made.status_code, made.provider_message, made.upstream_request_id
     FROM requeued
     CROSS JOIN jsonb_to_recordset(%(calls)s::text::jsonb) AS made (
-        attempt integer, call smallint, provider text, outcome text, started_at timestamptz, ended_at timestamptz,
-        input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
-        reasoning_tokens bigint, cost_microdollars bigint
+        attempt integer, call smallint, model text, provider text, outcome text, started_at timestamptz,
+        ended_at timestamptz, input_tokens bigint, output_tokens bigint, cache_read_tokens bigint,
+        cache_write_tokens bigint, reasoning_tokens bigint, images bigint, pixels bigint, duration_ms bigint,
+        characters bigint, compute_ms bigint, cost_microdollars bigint, status_code integer, provider_message text,
+        upstream_request_id text
     )
 )
 
