@@ -68,8 +68,9 @@ class JobNews(Protocol):
 
     @property
     def is_wanted(self) -> bool:
-        """False once nobody wants the result any more. A call that is stopped while its job is wanted leaves the job
-        alone, because another worker goes on waiting for it.
+        """False once nobody wants the result any more.
+
+        A call that is stopped while its job is wanted leaves the job alone: another worker goes on waiting for it.
         """
         ...
 
@@ -108,8 +109,8 @@ class ProviderRequest(Struct, frozen=True, kw_only=True):
     """The parameters of the mode, checked against the model's schema: `stop_sequences` and `effort` for chat, `size`
     and `n` for pictures. `check` refuses what a provider does not know."""
     upstream_inputs: dict[str, object] = {}
-    """What goes to a provider whose models all have inputs of their own: prompt, parameters and fixed inputs, by the names
-    that the model knows. A media id in it stands for the file. Empty: `prompt` and the options go by our names."""
+    """What goes to a provider whose models all have inputs of their own: prompt, parameters and fixed inputs, by the
+    names that the model knows. A media id in it stands for the file. Empty: `prompt` and the options by our names."""
     files: Mapping[str, InputFile] = {}
     """What the attachments and the file parameters refer to, by media id."""
     output_schema: dict[str, object] | None = None
