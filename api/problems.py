@@ -43,6 +43,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "reversal_not_found": 404,
     "generation_not_found": 404,
     "model_not_found": 404,
+    "template_not_found": 404,
+    "session_not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
     "unsupported_media_type": 415,
@@ -58,6 +60,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "rider_refused": 409,
     "generation_not_retryable": 409,
     "secret_not_replayable": 409,
+    "session_busy": 409,
     # 422: readable, but means nothing that can be done
     "invalid_request": 422,
     "ambiguous_point": 422,
@@ -74,6 +77,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "input_too_long": 422,
     "invalid_model": 422,
     "invalid_price": 422,
+    "invalid_template": 422,
     # 500, 503: ours
     "internal_error": 500,
     "contended": 503,

@@ -1350,6 +1350,8 @@ CREATE INDEX outbox_turns ON public.outbox USING btree (tier, provider, turn, ge
 
 CREATE UNIQUE INDEX sessions_awaiting ON public.sessions USING btree (account_id, generation_id) WHERE (generation_id IS NOT NULL);
 
+CREATE INDEX sessions_latest ON public.sessions USING btree (last_generation_id) WHERE (last_generation_id IS NOT NULL);
+
 CREATE INDEX sessions_of_account ON public.sessions USING btree (account_id, id);
 
 CREATE INDEX unbilled_endings_place ON public.unbilled_endings USING btree (seq);

@@ -89,3 +89,43 @@ class InvalidModel(GenerationError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+
+
+class InvalidTemplate(GenerationError):
+    """What a template is said to be makes no sense."""
+
+    code = "invalid_template"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+class TemplateNotFound(GenerationError):
+    """There is no template of this name and version, or it is not enabled."""
+
+    code = "template_not_found"
+
+    def __init__(self, template: str) -> None:
+        super().__init__(f"there is no template {template[:120]!r}")
+        self.template = template[:120]
+
+
+class SessionNotFound(GenerationError):
+    """No session has this id, or it belongs to someone else."""
+
+    code = "session_not_found"
+
+    def __init__(self, session_id: UUID) -> None:
+        super().__init__(f"no session {session_id}")
+        self.session_id = session_id
+
+
+class SessionBusy(GenerationError):
+    """An answer is still being written in this session, or somebody else has just said something in it."""
+
+    code = "session_busy"
+
+    def __init__(self, session_id: UUID) -> None:
+        super().__init__(f"session {session_id} is busy; send the message again once its generation has ended")
+        self.session_id = session_id
