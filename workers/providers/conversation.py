@@ -47,7 +47,7 @@ def check_conversation(request: ProviderRequest, *, provider: str) -> None:
         raise RequestRejected(provider=provider, provider_message="the conversation is empty")
     if any(turn.role == "system" for turn in turns):
         raise RequestRejected(provider=provider, provider_message="a system message follows another kind of message")
-    if any(not message.content for message in request.messages):
+    if any(not message.content and not message.attachments for message in request.messages):
         raise RequestRejected(provider=provider, provider_message="a message is empty")
     if not all(_is_encodable(message.content) for message in request.messages):
         raise RequestRejected(provider=provider, provider_message="a message contains half of a surrogate pair")

@@ -40,7 +40,9 @@ class ProviderError(Exception):
         self.retry_after_s = None if retry_after_s is None else min(max(retry_after_s, 0.0), MAX_RETRY_AFTER_S)
         self.upstream_request_id = upstream_request_id
         self.ambiguous = ambiguous
-        """The provider may have taken the work on, and may bill for it, all the same. Never try the same call again."""
+        """The request went out and no answer came, so the provider may have taken the work on and may bill for it. A
+        job in the background is looked up before it is started again; text may be asked for again, at the risk of
+        paying twice."""
 
 
 class RateLimited(ProviderError):

@@ -9,6 +9,7 @@ import unicodedata
 from msgspec import structs
 
 from workers.providers.interface import ProviderRequest, Usage
+from workers.providers.structured import BOUND_TOKENS_PER_TOOL, schema_text
 
 BOUND_TOKENS_PER_REQUEST = 64
 BOUND_TOKENS_PER_MESSAGE = 16
@@ -18,13 +19,16 @@ ESTIMATED_TOKENS_PER_MESSAGE = 4
 
 
 def bound_input_tokens(request: ProviderRequest) -> int:
-    """Return an upper bound of the tokens any byte-level tokenizer makes of the conversation.
+    """Return an upper bound of the tokens any byte-level tokenizer makes of the conversation and the output schema.
 
-    A token stands for at least one byte, so text of n UTF-8 bytes has at most n tokens. Some tokenizers normalise
-    first, and NFKC can make text longer (U+FDFA grows from 3 bytes to 33), so the longer of both forms counts.
+    Pictures are not counted: every provider has a rule of its own. A token stands for at least one byte, so text of n
+    UTF-8 bytes has at most n tokens. Some tokenizers normalise first, and NFKC can make text longer (U+FDFA grows from
+    3 bytes to 33), so the longer of both forms counts.
     """
     in_messages = sum(_bytes_bound(message.content) + BOUND_TOKENS_PER_MESSAGE for message in request.messages)
-    return BOUND_TOKENS_PER_REQUEST + in_messages
+    schema = schema_text(request)
+    in_tool = _bytes_bound(schema) + BOUND_TOKENS_PER_TOOL if schema else 0
+    return BOUND_TOKENS_PER_REQUEST + in_messages + in_tool
 
 
 def estimate_output_tokens(text: str) -> int:
@@ -39,22 +43,31 @@ def estimate_output_tokens(text: str) -> int:
 
 
 def estimate_input_tokens(request: ProviderRequest) -> int:
-    """Estimate the conversation that was sent in the same way; never above `bound_input_tokens`."""
-    return sum(estimate_output_tokens(message.content) + ESTIMATED_TOKENS_PER_MESSAGE for message in request.messages)
+    """Estimate what was sent in the same way, but for pictures; never above `bound_input_tokens`."""
+    in_messages = sum(
+        estimate_output_tokens(message.content) + ESTIMATED_TOKENS_PER_MESSAGE for message in request.messages
+    )
+    return in_messages + estimate_output_tokens(schema_text(request))
 
 
-def estimate_cut_usage(request: ProviderRequest, *, delivered: str, reported: Usage | None) -> Usage:
+def estimate_cut_usage(
+    request: ProviderRequest, *, delivered: str, reported: Usage | None, image_tokens: int = 0
+) -> Usage:
     """Return the usage of a call that ended without its final report.
 
-    Input is what the provider reported, else counted. Output is counted from what was delivered, within the limit that
-    was asked for, unless the provider already reported more. Nothing delivered and nothing reported is no usage at all.
+    Input is what the provider reported, else counted; a reported 0 counts as not reported, for there is no empty
+    request. Output is counted from what was delivered, within the limit that was asked for, unless the provider already
+    reported more. Nothing delivered and nothing reported is no usage at all.
     """
-    counted_output_tokens = min(estimate_output_tokens(delivered), request.max_output_tokens)
-    if reported is not None:
-        return structs.replace(reported, output_tokens=max(counted_output_tokens, reported.output_tokens))
-    if not delivered:
+    output_tokens = min(estimate_output_tokens(delivered), request.max_output_tokens)
+    if not delivered and reported is None:
         return Usage()
-    return Usage(input_tokens=estimate_input_tokens(request), output_tokens=counted_output_tokens)
+    before = reported or Usage()
+    return structs.replace(
+        before,
+        input_tokens=before.input_tokens or estimate_input_tokens(request) + image_tokens,
+        output_tokens=max(output_tokens, before.output_tokens),
+    )
 
 
 def _bytes_bound(text: str) -> int:

@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-from anthropic.types import RawMessageDeltaEvent, RawMessageStreamEvent
+from anthropic.types import (
+    RawContentBlockDeltaEvent,
+    RawContentBlockStartEvent,
+    RawMessageDeltaEvent,
+    RawMessageStreamEvent,
+)
 from anthropic.types import Usage as UsageAtStart
 from anthropic.types.message_delta_usage import MessageDeltaUsage
 
+from workers.providers.delivery import Delivery
 from workers.providers.errors import ContentRefused, MalformedResponse, Truncated
-from workers.providers.interface import Chunk, Finished, FinishReason, ProviderRequest, TextDelta, Usage, UsageReport
-from workers.providers.surrogates import SurrogateJoiner
-from workers.providers.tokens import estimate_cut_usage
+from workers.providers.interface import Chunk, Finished, FinishReason, Usage, UsageReport
 from workers.providers.usage import checked_tokens, checked_usage
 
 PROVIDER = "anthropic"
@@ -21,20 +25,18 @@ PATIENCE_AFTER_STOP_S = 0.1
 _FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
+    "tool_use": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
 }
-_REASONS_WITH_TOOLS = frozenset({"tool_use", "pause_turn"})
-"""We offer no tools, so an answer that waits for one is not an answer."""
 
 
 class MessageReading:
     """One Messages stream. Complete at `message_stop`, and not before: a stream may end cleanly in the middle."""
 
-    def __init__(self, request: ProviderRequest) -> None:
-        self._request = request
-        self._text = SurrogateJoiner()
-        self._delivered: list[str] = []
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._answer_block: int | None = None
         self._usage: Usage | None = None
         self._uncached_input_tokens = 0
         self._usage_is_final = False
@@ -53,11 +55,9 @@ class MessageReading:
             case "message_start":
                 yield self._report(event.message.usage)
             case "content_block_start":
-                if event.content_block.type == "text":
-                    yield from self._deliver(event.content_block.text)
+                yield from self._start_block(event)
             case "content_block_delta":
-                if event.delta.type == "text_delta":
-                    yield from self._deliver(event.delta.text)
+                yield from self._read_delta(event)
             case "message_delta":
                 yield from self._read_message_delta(event)
             case "message_stop":
@@ -69,20 +69,33 @@ class MessageReading:
         """Yield the final usage and why it ended. See `Reading.end`."""
         if not self._stopped:
             raise Truncated(provider=PROVIDER, provider_message="the stream ended without message_stop")
-        if rest := self._text.flush():
-            self._delivered.append(rest)
-            yield TextDelta(rest)
-        yield self._final_report()
+        if self._answer_block is not None and not self._delivery.has_json:
+            # A tool that is called without arguments has no deltas at all.
+            yield from self._delivery.json("{}")
+        yield from self._delivery.rest()
+        report = self._delivery.final_report if self._usage_is_final else self._delivery.estimated_report
+        yield report(self._usage)
         if self._stop_reason == "refusal":
             raise ContentRefused(provider=PROVIDER, provider_message=self._refusal)
-        if self._stop_reason is None or self._stop_reason in _REASONS_WITH_TOOLS:
+        is_unasked_tool = self._stop_reason == "tool_use" and self._answer_block is None
+        if self._stop_reason is None or self._stop_reason == "pause_turn" or is_unasked_tool:
             raise MalformedResponse(provider=PROVIDER, provider_message=f"stop_reason is {self._stop_reason}")
-        yield Finished(reason=_FINISH_REASONS.get(self._stop_reason, "other"), provider_reason=self._stop_reason)
+        finished = _FINISH_REASONS.get(self._stop_reason, "other")
+        if finished == "stop":
+            self._delivery.check_answer()
+        yield Finished(reason=finished, provider_reason=self._stop_reason)
 
-    def _deliver(self, text: str) -> Iterator[TextDelta]:
-        if whole := self._text.push(text):
-            self._delivered.append(whole)
-            yield TextDelta(whole)
+    def _start_block(self, event: RawContentBlockStartEvent) -> Iterator[Chunk]:
+        if event.content_block.type == "text":
+            yield from self._delivery.text(event.content_block.text)
+        elif event.content_block.type == "tool_use" and self._delivery.structured and self._answer_block is None:
+            self._answer_block = event.index
+
+    def _read_delta(self, event: RawContentBlockDeltaEvent) -> Iterator[Chunk]:
+        if event.delta.type == "text_delta":
+            yield from self._delivery.text(event.delta.text)
+        elif event.delta.type == "input_json_delta" and event.index == self._answer_block:
+            yield from self._delivery.json(event.delta.partial_json)
 
     def _read_message_delta(self, event: RawMessageDeltaEvent) -> Iterator[Chunk]:
         if event.delta.stop_reason is not None:
@@ -113,13 +126,6 @@ class MessageReading:
             reasoning_tokens=before.reasoning_tokens if details is None else details.thinking_tokens,
         )
         return UsageReport(usage=self._usage, final=False)
-
-    def _final_report(self) -> UsageReport:
-        if self._usage_is_final and self._usage is not None:
-            return UsageReport(usage=self._usage, final=True)
-        delivered = "".join(self._delivered)
-        usage = estimate_cut_usage(self._request, delivered=delivered, reported=self._usage)
-        return UsageReport(usage=usage, final=True, estimated=True)
 
 
 def _latest(field: str, counted: int | None, before: int) -> int:

@@ -1,18 +1,15 @@
-"""What the chunks of an OpenAI Chat Completions stream mean."""
+"""What the chunks of a Chat Completions stream mean."""
 
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDeltaToolCall
 
-from workers.providers.errors import ContentRefused, MalformedResponse, Truncated
-from workers.providers.interface import Chunk, Finished, FinishReason, ProviderRequest, TextDelta, Usage, UsageReport
-from workers.providers.surrogates import SurrogateJoiner
-from workers.providers.tokens import estimate_cut_usage
-from workers.providers.usage import checked_tokens, checked_usage
-
-PROVIDER = "openai"
+from workers.providers.delivery import Delivery
+from workers.providers.errors import ContentRefused, MalformedResponse, Truncated, Unavailable
+from workers.providers.interface import Chunk, Finished, FinishReason, Usage, UsageReport
+from workers.providers.openai.chat_usage import checked_chat_usage, cost_microdollars, groq_extra, usage_in
 
 PATIENCE_FOR_USAGE_S = 5.0
 """Usage comes in a chunk of its own, after the `finish_reason`. Without it we would have to estimate."""
@@ -20,20 +17,26 @@ PATIENCE_FOR_USAGE_S = 5.0
 PATIENCE_AFTER_USAGE_S = 0.1
 """Only `[DONE]` follows; waiting for the end of the body lets the connection be used again."""
 
-_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "tool_calls": "stop",
+    "function_call": "stop",
+    "length": "length",
+}
 _REASONS_WITH_TOOLS = frozenset({"tool_calls", "function_call"})
-"""We offer no tools, so an answer that waits for one is not an answer."""
 
 
 class ChatReading:
     """One Chat Completions stream. Complete once a choice has a `finish_reason`; a stream may end cleanly before."""
 
-    def __init__(self, request: ProviderRequest) -> None:
-        self._request = request
-        self._text = SurrogateJoiner()
-        self._delivered: list[str] = []
+    def __init__(self, delivery: Delivery, *, provider: str, says_cost: bool) -> None:
+        self._delivery = delivery
+        self._provider = provider
+        self._says_cost = says_cost
         self._refusal: list[str] = []
+        self._call_index: int | None = None
         self._usage: Usage | None = None
+        self._cost_microdollars: int | None = None
         self._finish_reason: str | None = None
 
     @property
@@ -45,57 +48,56 @@ class ChatReading:
 
     def feed(self, event: ChatCompletionChunk) -> Iterable[Chunk]:
         """Yield the chunks of one event. Usage has one of its own, without choices; some gateways put it in all."""
-        for choice in event.choices:
-            if choice.index != 0:
-                continue
-            if choice.delta.content and (whole := self._text.push(choice.delta.content)):
-                self._delivered.append(whole)
-                yield TextDelta(whole)
-            if choice.delta.refusal:
-                self._refusal.append(choice.delta.refusal)
-            if choice.finish_reason is not None:
-                self._finish_reason = choice.finish_reason
-        if event.usage is not None:
-            self._usage = _usage(event.usage)
-            yield UsageReport(usage=self._usage, final=False)
+        counted = usage_in(event)
+        # Documented as always there, but some servers leave the empty list out, and the SDK then gives None.
+        choices = cast("list[Choice] | None", event.choices)
+        if choices is None and counted is None:
+            raise MalformedResponse(provider=self._provider, provider_message="a chunk has no choices")
+        for choice in choices or ():
+            # Gemini leaves the index out.
+            if cast("int | None", choice.index) in {0, None}:
+                yield from self._read_choice(choice)
+        if isinstance(error := groq_extra(event).get("error"), str):
+            raise Unavailable(provider=self._provider, provider_message=error, status=200)
+        if counted is not None:
+            self._usage = checked_chat_usage(counted, provider=self._provider)
+            if self._says_cost:
+                self._cost_microdollars = cost_microdollars(counted, provider=self._provider)
+            yield UsageReport(usage=self._usage, final=False, cost_microdollars=self._cost_microdollars)
 
     def end(self) -> Iterator[Chunk]:
         """Yield the final usage and why it ended. See `Reading.end`."""
         if self._finish_reason is None:
-            raise Truncated(provider=PROVIDER, provider_message="the stream ended without a finish_reason")
-        if rest := self._text.flush():
-            self._delivered.append(rest)
-            yield TextDelta(rest)
-        yield self._final_report()
+            raise Truncated(provider=self._provider, provider_message="the stream ended without a finish_reason")
+        yield from self._delivery.rest()
+        yield self._delivery.final_report(self._usage, cost_microdollars=self._cost_microdollars)
         if self._finish_reason == "content_filter" or self._refusal:
-            raise ContentRefused(provider=PROVIDER, provider_message="".join(self._refusal) or self._finish_reason)
-        if self._finish_reason in _REASONS_WITH_TOOLS:
-            raise MalformedResponse(provider=PROVIDER, provider_message=f"finish_reason is {self._finish_reason}")
-        yield Finished(reason=_FINISH_REASONS.get(self._finish_reason, "other"), provider_reason=self._finish_reason)
+            message = "".join(self._refusal) or self._finish_reason
+            raise ContentRefused(provider=self._provider, provider_message=message)
+        if self._finish_reason == "error":
+            raise Unavailable(provider=self._provider, provider_message="finish_reason is error", status=200)
+        if self._finish_reason in _REASONS_WITH_TOOLS and not self._delivery.structured:
+            message = f"finish_reason is {self._finish_reason}, but no tool was offered"
+            raise MalformedResponse(provider=self._provider, provider_message=message)
+        finished = _FINISH_REASONS.get(self._finish_reason, "other")
+        if finished == "stop":
+            self._delivery.check_answer()
+        yield Finished(reason=finished, provider_reason=self._finish_reason)
 
-    def _final_report(self) -> UsageReport:
-        if self._usage is not None:
-            return UsageReport(usage=self._usage, final=True)
-        delivered = "".join(self._delivered)
-        usage = estimate_cut_usage(self._request, delivered=delivered, reported=None)
-        return UsageReport(usage=usage, final=True, estimated=True)
+    def _read_choice(self, choice: Choice) -> Iterator[Chunk]:
+        if choice.delta.content:
+            yield from self._delivery.text(choice.delta.content)
+        for call in choice.delta.tool_calls or ():
+            yield from self._read_call(call)
+        if choice.delta.refusal:
+            self._refusal.append(choice.delta.refusal)
+        if choice.finish_reason is not None:
+            self._finish_reason = choice.finish_reason
 
-
-def _usage(counted: CompletionUsage) -> Usage:
-    prompt_tokens = checked_tokens(PROVIDER, "prompt_tokens", counted.prompt_tokens)
-    completion_tokens = checked_tokens(PROVIDER, "completion_tokens", counted.completion_tokens)
-    # Not every server sends a total; the SDK then gives None.
-    sent_total_tokens = cast("int | None", counted.total_tokens)
-    total_tokens = 0 if sent_total_tokens is None else checked_tokens(PROVIDER, "total_tokens", sent_total_tokens)
-    of_prompt = counted.prompt_tokens_details
-    of_completion = counted.completion_tokens_details
-    return checked_usage(
-        provider=PROVIDER,
-        input_tokens=prompt_tokens,
-        # Gemini and xAI leave reasoning out of `completion_tokens`, and bill it; the total has it. OpenAI's total is
-        # the sum.
-        output_tokens=max(completion_tokens, total_tokens - prompt_tokens),
-        cache_read_tokens=None if of_prompt is None else of_prompt.cached_tokens,
-        cache_write_tokens=None if of_prompt is None else of_prompt.cache_write_tokens,
-        reasoning_tokens=None if of_completion is None else of_completion.reasoning_tokens,
-    )
+    def _read_call(self, call: ChoiceDeltaToolCall) -> Iterator[Chunk]:
+        """Deliver the arguments of the first call; a second one is none of the answer."""
+        index = cast("int | None", call.index) or 0
+        if self._call_index is None:
+            self._call_index = index
+        if index == self._call_index and call.function is not None and call.function.arguments:
+            yield from self._delivery.json(call.function.arguments)
