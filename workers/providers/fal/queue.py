@@ -29,7 +29,7 @@ from workers.providers.headers import trace_headers
 from workers.providers.interface import MediaResult, ProviderRequest, UpstreamJob, Usage
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
-_MODEL: Final = re.compile(r"[A-Za-z0-9._-]{1,100}(?:/[A-Za-z0-9._-]{1,100}){1,6}", re.ASCII)
+_MODEL: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){1,6}", re.ASCII)
 _APP_PARTS: Final = 2
 """A request is asked for under `owner/app`, whatever endpoint of the app it was sent to."""
 

@@ -40,7 +40,7 @@ FIND_UNSURE: Final = 20
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _VERSION: Final = re.compile(r"[0-9a-f]{40,64}", re.ASCII)
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
 _WAITING: Final = "starting"
 _RUNNING: Final = "processing"
 _OUTPUT_DEPTH: Final = 3
