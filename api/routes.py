@@ -16,7 +16,9 @@ from api import (
     models,
     movements,
     openapi,
+    sessions,
     streams,
+    templates,
 )
 
 ROUTES: Final[list[ControllerRouterHandler]] = [
@@ -41,6 +43,11 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     generations.read,
     generations.cancel,
     generations.retry,
+    sessions.create,
+    sessions.list_all,
+    sessions.read,
+    sessions.messages,
+    sessions.forget,
     streams.generation_events,
     streams.balance_events,
     models.list_offered,
@@ -48,6 +55,9 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     models.list_prices,
     models.list_versions,
     models.set_price,
+    templates.list_newest,
+    templates.define,
+    templates.list_versions,
     me.me,
     me.balance,
     me.statement,

@@ -9,10 +9,11 @@ from ledger.database import Database
 from ops.endpoints import Endpoints
 from ops.errors import CannotReach
 from workers.seed import seed_catalogue
+from workers.templates import seed_templates
 
 
 async def prepare_database(endpoints: Endpoints) -> tuple[list[str], list[str]]:
-    """Apply the migrations that are pending and add models that are missing; return the names of both.
+    """Apply the migrations that are pending, and add models and templates that are missing; return files and models.
 
     A second call finds nothing to do.
 
@@ -22,6 +23,7 @@ async def prepare_database(endpoints: Endpoints) -> tuple[list[str], list[str]]:
     try:
         applied = await migrations.apply(endpoints.database_owner_url)
         async with Database(endpoints.database_url, name="holdfast release", max_size=1) as database:
+            await seed_templates(database)
             return applied, await seed_catalogue(database)
     except migrations.MigrationChanged as changed:
         raise CannotReach(f"this database belongs to another version of the code: {changed}") from changed

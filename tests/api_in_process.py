@@ -12,6 +12,7 @@ from api.app import Application
 from api.settings import read_settings
 from ledger.database import Database
 from workers.seed import seed_catalogue
+from workers.templates import seed_templates
 
 ADMIN_KEY = "bootstrap-" + "a" * 40
 JWT_SECRET = "jwt-" + "s" * 60
@@ -80,6 +81,7 @@ async def api_in_process(database_url: str, redis_url: str, **environment: str) 
     """Run the application's lifespan and hand out a client."""
     async with Database(database_url) as database:
         await seed_catalogue(database)
+        await seed_templates(database)
     settings = read_settings(
         {
             "DATABASE_URL": database_url,

@@ -15,6 +15,7 @@ from workers.pricing import Prices
 from workers.requests import GenerationRequest
 from workers.seed import seed_catalogue
 from workers.settings import Settings
+from workers.templates import seed_templates
 
 CREDIT = 1_000_000
 FREE = Prices(input_per_mtok=0, output_per_mtok=0, cache_read_per_mtok=0, cache_write_per_mtok=0)
@@ -34,6 +35,7 @@ async def generation_context(
     settings = settings_for(database_url, redis_url, environment)
     async with Database(database_url) as database, LedgerWriter(database_url) as writer:
         await seed_catalogue(database)
+        await seed_templates(database)
         async with open_context(settings, database=database, writer=writer) as context:
             yield context
 

@@ -33,6 +33,7 @@ from workers.logs import configure_logs
 from workers.seed import seed_catalogue
 from workers.settings import Settings, SettingsError
 from workers.streams.announcements import BalanceAnnouncer
+from workers.templates import seed_templates
 
 LEADER_LOCK: Final = 0x686F6C6463  # "holdc"
 CHECK_LEAD_S: Final = 1.0
@@ -108,6 +109,7 @@ async def _lead_once(settings: Settings, context: GenerationContext, tasks: Sequ
         _log.info("clock_leads", tasks=[task.name for task in tasks])
         try:
             await seed_catalogue(context.database)
+            await seed_templates(context.database)
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(_repeat(task, context), name=task.name) for task in tasks]
                 await _until_lead_is_lost(connection)

@@ -63,16 +63,16 @@ async def list_templates(database: Database, *, after: str = "", limit: int) -> 
     return [_template_of_row(row) for row in rows]
 
 
-async def list_template_versions(database: Database, name: str, *, before: int | None, limit: int) -> list[Template]:
+async def list_template_versions(database: Database, name: str, *, limit: int) -> list[Template]:
     """Return the versions of a template, newest first.
 
     Raises:
         TemplateNotFound: there is no such template.
     """
     await get_template(database, name)
-    parameters = {"name": name, "before": before, "limit": limit}
     async with database.connection() as connection:
-        rows = await (await connection.execute(sql.LIST_TEMPLATE_VERSIONS, parameters)).fetchall()
+        cursor = await connection.execute(sql.LIST_TEMPLATE_VERSIONS, {"name": name, "limit": limit})
+        rows = await cursor.fetchall()
     return [_template_of_row(row) for row in rows]
 
 

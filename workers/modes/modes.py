@@ -69,9 +69,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of the ways to use a mode, chosen by its parameter `variant`."""
 
     summary: str
-    gives: Gives | None = None
-    """`None`: what the mode gives."""
     needs: tuple[str, ...] = ()
+    needs_one_of: tuple[str, ...] = ()
     refuses: tuple[str, ...] = ()
 
 
@@ -168,7 +167,7 @@ def _names_in(mode: Mode) -> dict[str, list[str]]:
     """Return the parameters that the configuration refers to, by where it does."""
     found = {"needs": list(mode.needs)}
     for name, variant in mode.variants.items():
-        found[f"variants.{name}"] = [*variant.needs, *variant.refuses]
+        found[f"variants.{name}"] = [*variant.needs, *variant.needs_one_of, *variant.refuses]
     for name, bound in msgspec.structs.asdict(mode.bounds).items():
         if bound is not None:
             fields = msgspec.structs.asdict(bound)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from workers.errors import InvalidInput
-from workers.modes.modes import MODES, Gives, Mode, mode_named
+from workers.modes.modes import MODES, Gives, Mode, Variant, mode_named
 from workers.modes.parameters import RESERVED, Property, check_value, media_of
 from workers.modes.templating import Template, answer_schema_problem, render
 from workers.providers import InputFile, MediaKind, Message
@@ -92,13 +92,12 @@ def read_input(
     messages = _read_text(known, said, template)
     schema = _read_schema(known, said, template)
     _check_needs(known, values)
-    variant = known.variants.get(str(values.get("variant")))
     kinds: tuple[MediaKind, ...] = tuple(kind for kind in known.attachments if kind in attachments)
     values.pop("prompt", None)
     return ModeInput(
         mode=known.name,
         runs_as=known.name if schema is None else "structured",
-        gives=(variant.gives if variant is not None else None) or ("json" if schema is not None else known.gives),
+        gives=known.gives if schema is None else "json",
         messages=messages,
         options=values,
         files=(*_attached(messages, kinds), *_file_parameters(parameters, values)),
@@ -200,13 +199,21 @@ def _read_schema(mode: Mode, said: Mapping[str, object], template: Template | No
 
 
 def _check_needs(mode: Mode, values: Mapping[str, object]) -> None:
-    chosen = values.get("variant")
-    variant = mode.variants.get(str(chosen))
-    where = mode.name if variant is None else f"{mode.name} of variant {chosen}"
-    for name in (*mode.needs, *(() if variant is None else variant.needs)):
+    for name in mode.needs:
+        if name not in values:
+            raise InvalidInput(f"{name} is needed for {mode.name}")
+    chosen = mode.variants.get(str(values.get("variant")))
+    if chosen is not None:
+        _check_variant(chosen, values, where=f"{mode.name} of variant {values['variant']}")
+
+
+def _check_variant(variant: Variant, values: Mapping[str, object], *, where: str) -> None:
+    for name in variant.needs:
         if name not in values:
             raise InvalidInput(f"{name} is needed for {where}")
-    for name in () if variant is None else variant.refuses:
+    if variant.needs_one_of and not any(name in values for name in variant.needs_one_of):
+        raise InvalidInput(f"one of {', '.join(variant.needs_one_of)} is needed for {where}")
+    for name in variant.refuses:
         if name in values:
             raise InvalidInput(f"{name} is not for {where}")
 

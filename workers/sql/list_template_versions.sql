@@ -4,8 +4,6 @@ SELECT
     template_versions.name, template_versions.version, template_versions.definition::text,
     template_versions.created_at, template_versions.created_by
 FROM template_versions
-WHERE
-    template_versions.name = %(name)s
-    AND (%(before)s::integer IS NULL OR template_versions.version < %(before)s)
+WHERE template_versions.name = %(name)s
 ORDER BY template_versions.version DESC
 LIMIT %(limit)s
