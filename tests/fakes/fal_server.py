@@ -1,4 +1,4 @@
-"""A fake of fal's queue: submitting, asking, fetching, cancelling, its key set, and webhooks signed as it signs them."""
+"""A fake of fal's queue: submitting, asking, fetching, cancelling, its key set, and webhooks signed as fal does."""
 
 import base64
 import hashlib

@@ -42,6 +42,12 @@ def film(mode: str = "video", **fields: object) -> ProviderRequest:
     return media_request(mode, model=MODEL, **fields)  # pyright: ignore[reportArgumentType] - passed on
 
 
+async def asked_again(server: FakeFal) -> None:
+    """Two more questions: the first may have been on its way before."""
+    asked = len(server.calls)
+    await eventually(lambda: len(server.calls) > asked + 1)
+
+
 async def completed(
     provider: Fal, server: FakeFal, result: Answer, request: ProviderRequest | None = None, **status: object
 ) -> Outcome:
@@ -83,11 +89,11 @@ async def test_a_place_in_the_queue_and_progress_are_told(server: FakeFal, provi
     running = asyncio.create_task(outcome_of(provider, film()))
     await eventually(lambda: len(server.calls) > 2)
     server.becomes(status="IN_QUEUE", queue_position=0)
-    await eventually(lambda asked=len(server.calls): len(server.calls) > asked + 1)
+    await asked_again(server)
     for percent in (40, 20):
         logs = [{"message": f"{percent}%|####"}, {"message": "still at it"}, "no object"]
         server.becomes(status="IN_PROGRESS", logs=logs)
-        await eventually(lambda asked=len(server.calls): len(server.calls) > asked + 1)
+        await asked_again(server)
     server.completes()
     outcome = await running
 
@@ -97,6 +103,9 @@ async def test_a_place_in_the_queue_and_progress_are_told(server: FakeFal, provi
         (0, "next in the provider's queue"),
         (40, "in progress"),
     ]
+
+
+NO_RESULTS: list[dict[str, object]] = [{}, {"video": None}, {"video": {"url": 7}}, {"images": []}, {"seed": 1}]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +186,7 @@ async def test_an_error_in_the_status_is_the_requests_error(server: FakeFal, pro
 
 async def test_a_result_that_a_proxy_hides_is_asked_for_again(server: FakeFal, provider: Fal) -> None:
     submitted = await outcome_of_submission(server)
-    status = {"status": "COMPLETED", "metrics": {}}
+    status: dict[str, object] = {"status": "COMPLETED", "metrics": {}}
     server.script(
         json_answer(200, status), Answer(502, {}, (b"<html>bad gateway",)), json_answer(200, status), no_answer(Cut())
     )
@@ -214,7 +223,7 @@ async def test_usage_that_is_missing_or_zero_is_counted_from_the_result(
     assert outcome.usage == Usage(images=1, pixels=100)
 
 
-@pytest.mark.parametrize("body", [{}, {"video": None}, {"video": {"url": 7}}, {"images": []}, {"seed": 1}])
+@pytest.mark.parametrize("body", NO_RESULTS)
 async def test_a_success_with_nothing_to_show_fails(server: FakeFal, provider: Fal, body: dict[str, object]) -> None:
     outcome = await completed(provider, server, json_answer(200, body))
 

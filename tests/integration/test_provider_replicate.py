@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def picture(**fields: object) -> ProviderRequest:
     return media_request(model=MODEL, **fields)  # pyright: ignore[reportArgumentType] - passed on
 
 
-async def run(provider: Replicate, server: FakeReplicate, request: ProviderRequest, **state: object) -> Outcome:
+async def run(provider: Replicate, server: FakeReplicate, request: ProviderRequest, **state: Any) -> Outcome:
     """Run a call whose prediction becomes this as soon as it exists."""
     running = asyncio.create_task(outcome_of(provider, request))
     await eventually(lambda: bool(server.predictions))
