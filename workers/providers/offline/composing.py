@@ -1,4 +1,4 @@
-"""Modes `chat` and `compose` without a model: the request comes back, in a form that says so."""
+"""Modes `chat` and `compose`, and the words of songs: the request comes back, in a form that says so."""
 
 import re
 from typing import Final
@@ -13,10 +13,10 @@ _SENTENCE: Final = re.compile(r"[^.!?\n]{1,2000}[.!?]{0,3}")
 def answer_chat(request: ProviderRequest) -> str:
     """Return the last message, after a list of what came with it."""
     last = request.messages[-1]
-    named = _attachments(last, request)
-    given = "".join(f"- {named_file}\n" for named_file in named)
-    heading = "No model is behind this answer. You attached:\n" if named else ""
-    return f"{heading}{given}\n{last.content}" if named else last.content
+    attached = _attachments(last, request)
+    if not attached:
+        return last.content
+    return f"No model is behind this answer. You attached:\n{attached}\n{last.content}"
 
 
 def compose(request: ProviderRequest) -> str:
@@ -25,19 +25,25 @@ def compose(request: ProviderRequest) -> str:
     sentences = [found.strip() for found in _SENTENCE.findall(brief) if found.strip()]
     title = " ".join((sentences[0] if sentences else brief).rstrip(".!?").split()[:MAX_TITLE_WORDS])
     points = "".join(f"{number}. {sentence}\n" for number, sentence in enumerate(sentences, start=1))
-    attached = "".join(f"- {named_file}\n" for named_file in _attachments(request.messages[-1], request))
-    files = f"\nAttached:\n\n{attached}" if attached else ""
     return (
         f"# {title}\n\n"
         "This page was put together offline. No model is behind it: it repeats what was asked for.\n\n"
-        f"{points}{files}\n"
+        f"{points}\n"
         f"The brief has {_counted(len(brief.split()), 'word')} in {_counted(len(sentences), 'sentence')}.\n"
     )
 
 
-def _attachments(message: Message, request: ProviderRequest) -> list[str]:
+def write_lyrics(request: ProviderRequest) -> str:
+    """Return the words of a song: what was asked for as a verse, and a chorus that says what this is."""
+    sentences = [found.strip() for found in _SENTENCE.findall(request.messages[-1].content) if found.strip()]
+    verse = "".join(f"{sentence}\n" for sentence in sentences)
+    return f"[Verse]\n{verse}\n[Chorus]\nNo model wrote this song,\nthe words were yours all along.\n"
+
+
+def _attachments(message: Message, request: ProviderRequest) -> str:
+    """Return a list of what came with a message, one line each."""
     files = (request.files.get(attachment.media_id) for attachment in message.attachments)
-    return [_described(file) for file in files if file is not None]
+    return "".join(f"- {_described(file)}\n" for file in files if file is not None)
 
 
 def _described(file: InputFile) -> str:

@@ -39,14 +39,12 @@ def needs_prompt(request: ProviderRequest) -> None:
         raise rejected("a prompt is needed")
 
 
-def file_of(request: ProviderRequest, kind: MediaKind, media_id: str | None) -> InputFile | None:
-    """Return the file a parameter names; where it names none, the first of its kind that the request has.
+def file_of(request: ProviderRequest, kind: MediaKind, media_id: str) -> InputFile:
+    """Return the file that a parameter names.
 
     Raises:
-        RequestRejected: the file it names is missing or of another kind.
+        RequestRejected: it is missing or of another kind.
     """
-    if media_id is None:
-        return next((file for file in request.files.values() if file.kind == kind), None)
     file = request.files.get(media_id)
     if file is None or file.kind != kind:
         raise rejected(f"{media_id} is no {kind} of this request")

@@ -13,15 +13,14 @@ from workers.providers.interface import InputFile, MediaResult, Progress, Provid
 from workers.providers.offline.craft import Craft, Rendering, bytes_of, file_of, needs_prompt, prompt_of
 from workers.providers.offline.drawing import Size, digest_of, draw_shape, letter, paint_ground, palette_of
 from workers.providers.offline.options import (
-    MAX_FILM_SIDE,
     MAX_SPOKEN_FILM_MS,
+    FilmOptions,
     SpeechToVideoOptions,
     VideoOptions,
     options_of,
     rejected,
-    size_within,
 )
-from workers.providers.offline.pictures import open_picture
+from workers.providers.offline.pictures import check_picture, open_picture
 from workers.providers.offline.waves import loudness
 from workers.providers.offline.webm import FRAME_MS, Film, vp8_frame, write_webm
 
@@ -33,12 +32,12 @@ _TURN: Final = 2 * math.pi
 
 def _check_video(request: ProviderRequest) -> None:
     needs_prompt(request)
-    size_within(options_of(request, VideoOptions).size, longest_side=MAX_FILM_SIDE)
+    _check_ground(request, options_of(request, VideoOptions))
 
 
 def _render_video(request: ProviderRequest) -> Rendering:
     options = options_of(request, VideoOptions)
-    size = size_within(options.size, longest_side=MAX_FILM_SIDE)
+    size = options.size
     prompt = prompt_of(request)
     digest = digest_of(prompt, options.seed)
     palette = palette_of(digest)
@@ -52,38 +51,40 @@ def _render_video(request: ProviderRequest) -> Rendering:
             place = (0.5 + 0.35 * math.cos(angle), 0.32 + 0.22 * math.sin(angle))
             draw_shape(draw, size, at=place, extent=0.06 + extent / 2_500, palette=palette, number=number)
 
-    ground = paint_ground(size, digest)
+    yield Progress(percent=0, message="Painting the ground")
+    ground = _ground(request, options, prompt)
     letter(ground, prompt, top=0.7, bottom=0.95)
     yield from _render_frames(ground, draw_wanderers, duration_ms=duration_ms)
 
 
 def _check_speech_to_video(request: ProviderRequest) -> None:
     options = options_of(request, SpeechToVideoOptions)
-    size_within(options.size, longest_side=MAX_FILM_SIDE)
-    file_of(request, "image", options.image)
-    recording = file_of(request, "audio", options.audio)
-    if recording is None:
-        raise rejected("a recording is needed")
-    _duration_ms(recording)
+    _check_ground(request, options)
+    _duration_ms(file_of(request, "audio", options.audio))
 
 
 def _render_speech_to_video(request: ProviderRequest) -> Rendering:
     options = options_of(request, SpeechToVideoOptions)
-    size = size_within(options.size, longest_side=MAX_FILM_SIDE)
     prompt = prompt_of(request)
     recording = file_of(request, "audio", options.audio)
-    assert recording is not None
     duration_ms = _duration_ms(recording)
     yield Progress(percent=0, message="Listening to the recording")
     openings = loudness(bytes_of(recording), frames=_frames_in(duration_ms), frame_ms=FRAME_MS)
-    portrait = file_of(request, "image", options.image)
-    if portrait is None:
-        ground = paint_ground(size, digest_of(prompt, options.seed))
-    else:
-        ground = ImageOps.fit(open_picture(bytes_of(portrait)), size)
+    ground = _ground(request, options, prompt)
     if prompt.strip():
         letter(ground, prompt, top=0.82, bottom=0.97)
-    yield from _render_frames(ground, _mouth(size, openings), duration_ms=duration_ms)
+    yield from _render_frames(ground, _mouth(options.size, openings), duration_ms=duration_ms)
+
+
+def _check_ground(request: ProviderRequest, options: FilmOptions) -> None:
+    if options.image is not None:
+        check_picture(file_of(request, "image", options.image))
+
+
+def _ground(request: ProviderRequest, options: FilmOptions, prompt: str) -> Image.Image:
+    if options.image is None:
+        return paint_ground(options.size, digest_of(prompt, options.seed))
+    return ImageOps.fit(open_picture(bytes_of(file_of(request, "image", options.image))), options.size)
 
 
 def _mouth(size: Size, openings: Sequence[float]) -> Callable[[Image.Image, int], None]:

@@ -1,7 +1,7 @@
 """Mode `music`: chords, and a tune above them, that the prompt decides.
 
-With lyrics each word is a sung note of its own; without, and in an instrumental, the tune is plucked. A cover takes its
-tune from the bytes of the recording.
+With lyrics each word is a sung note of its own; without them, and in an instrumental, the tune is plucked. A cover
+takes its tune from the bytes of the recording. The variant `lyrics` is words only and therefore in `composing.py`.
 """
 
 import hashlib
@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import Final
 
 from workers.providers.interface import MediaResult, Progress, ProviderRequest
-from workers.providers.offline.craft import Craft, Rendering, bytes_of, file_of, prompt_of
+from workers.providers.offline.craft import Craft, Rendering, bytes_of, file_of, needs_prompt, prompt_of
 from workers.providers.offline.drawing import digest_of
-from workers.providers.offline.options import MusicOptions, options_of, rejected
+from workers.providers.offline.options import MAX_SONG_S, MusicOptions, options_of, rejected
 from workers.providers.offline.waves import MEDIA_TYPE, SAMPLE_RATE, mixed, silence, tone, write_wav
 
 BEATS_PER_BAR: Final = 4
+USUAL_DURATION_MS: Final = 15_000
 LOWEST_HZ: Final = 110.0
 _CHORD_VOLUME: Final = 3_600
 _TUNE_VOLUME: Final = 12_000
@@ -35,24 +36,25 @@ _SUNG: Final = (1.0, 0.7, 0.5, 0.3)
 
 def _check(request: ProviderRequest) -> None:
     options = options_of(request, MusicOptions)
-    recording = file_of(request, "audio", options.audio)
-    if options.variant == "cover" and recording is None:
-        raise rejected("a recording to cover is needed")
-    if options.variant == "lyrics" and not options.lyrics.strip():
-        raise rejected("lyrics are needed")
-    if not (prompt_of(request).strip() or options.lyrics.strip() or recording is not None):
-        raise rejected("a prompt is needed")
+    if options.variant == "cover":
+        if options.audio is None:
+            raise rejected("a recording to cover is needed")
+        _duration_ms(request, options)
+    elif options.variant == "custom":
+        if not options.lyrics.strip():
+            raise rejected("lyrics are needed")
+    else:
+        needs_prompt(request)
 
 
 def _render(request: ProviderRequest) -> Rendering:
     options = options_of(request, MusicOptions)
-    recording = file_of(request, "audio", options.audio)
-    prompt = prompt_of(request)
-    heard = "" if recording is None else hashlib.sha256(bytes_of(recording)).hexdigest()
-    is_instrumental = options.instrumental or options.variant == "instrumental"
-    words = [] if is_instrumental else options.lyrics.split()
-    song = _Song(digest_of(f"{prompt}\n{heard}\n{options.lyrics}", options.seed), words)
-    wanted = options.duration_s * SAMPLE_RATE
+    heard = "" if options.audio is None else _digest_of_file(request, options.audio)
+    words = [] if options.variant == "instrumental" else options.lyrics.split()
+    seen = "\n".join((prompt_of(request), options.style, options.lyrics, heard))
+    song = _Song(digest_of(seen, options.seed), words, is_low=options.vocal_gender == "male")
+    duration_ms = _duration_ms(request, options)
+    wanted = duration_ms * SAMPLE_RATE // 1_000
     samples = array("h")
     bar = 0
     while len(samples) < wanted:
@@ -61,20 +63,30 @@ def _render(request: ProviderRequest) -> Rendering:
         samples.extend(song.bar(bar))
         bar += 1
     del samples[wanted:]
-    yield MediaResult(
-        kind="audio",
-        media_type=MEDIA_TYPE,
-        content=write_wav(samples),
-        duration_ms=options.duration_s * 1_000,
-    )
+    yield MediaResult(kind="audio", media_type=MEDIA_TYPE, content=write_wav(samples), duration_ms=duration_ms)
+
+
+def _duration_ms(request: ProviderRequest, options: MusicOptions) -> int:
+    """Return how long it plays: as was asked for, a cover else as long as what it covers."""
+    if options.duration_s is not None:
+        return options.duration_s * 1_000
+    covered = None if options.audio is None else file_of(request, "audio", options.audio).duration_ms
+    if covered is not None and covered > MAX_SONG_S * 1_000:
+        raise rejected(f"the recording is longer than {MAX_SONG_S} s")
+    return covered or USUAL_DURATION_MS
+
+
+def _digest_of_file(request: ProviderRequest, media_id: str) -> str:
+    return hashlib.sha256(bytes_of(file_of(request, "audio", media_id))).hexdigest()
 
 
 class _Song:
     """A tune without an end, bar by bar."""
 
-    def __init__(self, digest: bytes, words: Sequence[str]) -> None:
+    def __init__(self, digest: bytes, words: Sequence[str], *, is_low: bool) -> None:
         self._digest = digest
         self._words = words
+        self._voice_octave = 0 if is_low else 1
         self._root_hz = LOWEST_HZ * 2 ** (digest[0] % 12 / 12)
         self._scale = _SCALES[digest[1] % len(_SCALES)]
         self._progression = _PROGRESSIONS[digest[2] % len(_PROGRESSIONS)]
@@ -93,7 +105,7 @@ class _Song:
         if self._words:
             word = self._words[beat % len(self._words)]
             step = hashlib.sha256(word.casefold().encode()).digest()[0] % octave
-            return self._note(octave + step, _TUNE_VOLUME, _SUNG, vibrato=0.6)
+            return self._note(self._voice_octave * octave + step, _TUNE_VOLUME, _SUNG, vibrato=0.6)
         chance = self._digest[4 + beat % 28]
         if chance < 32:
             return silence(self._beat_samples)

@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
-from workers.providers.interface import MediaResult, Progress, ProviderRequest
+from workers.providers.interface import InputFile, MediaResult, Progress, ProviderRequest
 from workers.providers.offline.craft import Craft, Rendering, bytes_of, file_of, needs_prompt, prompt_of
 from workers.providers.offline.drawing import Palette, digest_of, letter, paint_ground, palette_of
 from workers.providers.offline.options import (
@@ -15,8 +15,8 @@ from workers.providers.offline.options import (
     ImageEditOptions,
     ImageOptions,
     options_of,
+    picture_size,
     rejected,
-    size_within,
 )
 
 MAX_INPUT_PIXELS: Final = 25_000_000
@@ -29,14 +29,14 @@ _STEPS: Final = 3
 
 def _check_image(request: ProviderRequest) -> None:
     needs_prompt(request)
-    size_within(options_of(request, ImageOptions).size, longest_side=MAX_SIDE)
+    picture_size(options_of(request, ImageOptions).size)
 
 
 def _render_image(request: ProviderRequest) -> Rendering:
     """Draw `n` pictures, each with a seed of its own, so that no two are the same."""
     options = options_of(request, ImageOptions)
     prompt = prompt_of(request)
-    size = size_within(options.size, longest_side=MAX_SIDE)
+    size = picture_size(options.size)
     for number in range(options.n):
         name = f"picture {number + 1} of {options.n}"
         yield _progress(number, 0, options.n, f"Painting {name}")
@@ -44,43 +44,57 @@ def _render_image(request: ProviderRequest) -> Rendering:
         yield _progress(number, 1, options.n, f"Lettering {name}")
         letter(picture, prompt, top=0.62, bottom=0.94)
         yield _progress(number, 2, options.n, f"Saving {name}")
-        yield as_png(picture)
+        yield _as_result(picture, options.output_format)
 
 
 def _check_image_edit(request: ProviderRequest) -> None:
     needs_prompt(request)
     options = options_of(request, ImageEditOptions)
     if options.size is not None:
-        size_within(options.size, longest_side=MAX_SIDE)
-    file = file_of(request, "image", options.image)
-    if file is None:
-        raise rejected("a picture to edit is needed")
-    if file.width is not None and file.height is not None and file.width * file.height > MAX_INPUT_PIXELS:
-        raise rejected(f"the picture has more than {MAX_INPUT_PIXELS} pixels")
+        picture_size(options.size)
+    for media_id in _edited(options):
+        check_picture(file_of(request, "image", media_id))
 
 
 def _render_image_edit(request: ProviderRequest) -> Rendering:
     """Change the picture `n` times, each time in another way, and write below what was asked for."""
     options = options_of(request, ImageEditOptions)
     prompt = prompt_of(request)
-    file = file_of(request, "image", options.image)
-    assert file is not None
     digest = digest_of(prompt, options.seed)
+    yield _progress(0, 0, options.n, "Reading the picture")
+    original = _fitted(open_picture(bytes_of(file_of(request, "image", options.images[0]))), options.size)
+    kept = _kept_part(request, options, original.size)
     for number in range(options.n):
         name = f"picture {number + 1} of {options.n}"
-        yield _progress(number, 0, options.n, f"Reading {name}")
-        picture = open_picture(bytes_of(file))
-        picture = _fitted(picture, options.size)
         yield _progress(number, 1, options.n, f"Changing {name}")
         change = _CHANGES[(digest[31] + number) % len(_CHANGES)]
-        picture = change(picture, palette_of(digest))
+        picture = Image.blend(original, change(original, palette_of(digest)), options.strength)
+        picture.paste(original, mask=kept)
         yield _progress(number, 2, options.n, f"Lettering {name}")
         letter(picture, prompt, top=0.82, bottom=0.98)
-        yield as_png(picture)
+        yield _as_result(picture, options.output_format)
+
+
+def check_picture(file: InputFile) -> None:
+    """Refuse a picture that is known to be too large, before it is fetched.
+
+    Raises:
+        RequestRejected: it has more than `MAX_INPUT_PIXELS`.
+    """
+    if (file.width or 0) * (file.height or 0) > MAX_INPUT_PIXELS:
+        raise rejected(f"the picture has more than {MAX_INPUT_PIXELS} pixels")
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """Decode a picture as three colours, upright, at most `MAX_SIDE` wide and high; of a moving one the first frame.
+    """Decode a picture as three colours on white, see `_open`."""
+    clear = _open(content)
+    ground = Image.new("RGB", clear.size, (255, 255, 255))
+    ground.paste(clear, mask=clear.getchannel("A"))
+    return ground
+
+
+def _open(content: bytes) -> Image.Image:
+    """Decode a picture with its transparency, upright, no side above `MAX_SIDE`; of a moving one the first frame.
 
     Raises:
         RequestRejected: it is of no format we read, broken, or too large.
@@ -93,21 +107,28 @@ def open_picture(content: bytes) -> Image.Image:
             opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
             upright = ImageOps.exif_transpose(opened)
             upright.thumbnail((MAX_SIDE, MAX_SIDE))
-            ground = Image.new("RGB", upright.size, (255, 255, 255))
-            clear = upright.convert("RGBA")
-            ground.paste(clear, mask=clear.getchannel("A"))
-            return ground
+            return upright.convert("RGBA")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise rejected(f"the picture cannot be read: {error}") from error
 
 
-def as_png(picture: Image.Image) -> MediaResult:
-    """Return the picture as a result."""
+def _edited(options: ImageEditOptions) -> tuple[str, ...]:
+    return options.images if options.mask is None else (*options.images, options.mask)
+
+
+def _kept_part(request: ProviderRequest, options: ImageEditOptions, size: tuple[int, int]) -> Image.Image:
+    """Return what of the original stays: where the mask is opaque, and nothing without one."""
+    if options.mask is None:
+        return Image.new("L", size, 0)
+    return ImageOps.fit(_open(bytes_of(file_of(request, "image", options.mask))).getchannel("A"), size)
+
+
+def _as_result(picture: Image.Image, output_format: str) -> MediaResult:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, output_format.upper())
     return MediaResult(
         kind="image",
-        media_type="image/png",
+        media_type=f"image/{output_format}",
         content=buffer.getvalue(),
         width=picture.width,
         height=picture.height,
@@ -116,7 +137,7 @@ def as_png(picture: Image.Image) -> MediaResult:
 
 def _fitted(picture: Image.Image, size: str | None) -> Image.Image:
     if size is not None:
-        return ImageOps.fit(picture, size_within(size, longest_side=MAX_SIDE))
+        return ImageOps.fit(picture, picture_size(size))
     if min(picture.size) >= MIN_SIDE:
         return picture
     return ImageOps.fit(picture, (max(MIN_SIDE, picture.width), max(MIN_SIDE, picture.height)))

@@ -57,7 +57,8 @@ def text_for(schema: Mapping[str, object], *, words: tuple[str, ...], number: in
     if isinstance(known, str) and known in _FORMATS:
         return _FORMATS[known](number)
     chosen = [words[(WORDS_PER_TEXT * number + at) % len(words)] for at in range(WORDS_PER_TEXT)]
-    text = " ".join(chosen)
+    # Once the words come round again a number in front tells texts apart, however short they are cut.
+    text = " ".join(chosen if WORDS_PER_TEXT * number < len(words) else [str(number), *chosen])
     if len(text) < least:
         text = (f"{text} " * (least // (len(text) + 1) + 1))[:least]
     return text[:most]

@@ -8,8 +8,7 @@ because it runs while a customer's request is being admitted.
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
-import jsonschema_rs
-
+from workers.modes.schemas import compile_schema, schema_problem
 from workers.providers.offline.merging import Schema, merged
 from workers.providers.offline.scalars import Unsatisfiable, count_of, number_for, text_for
 
@@ -35,19 +34,16 @@ _TYPE_OF_KEYWORD: Final = {
 
 _NESTING: Final = ("$ref", "properties", "items", "allOf", "anyOf", "oneOf")
 
-_REGEX_LIMITS: Final = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=4_000_000)
 
-
-def value_for(schema: Schema, *, words: tuple[str, ...]) -> Json:
+def value_for(schema: dict[str, object], *, words: tuple[str, ...]) -> Json:
     """Return a value that the schema accepts; the same schema and words give the same value.
 
     Raises:
         Unsatisfiable: none was found, or the schema is not one.
     """
-    try:
-        validator = jsonschema_rs.validator_for(dict(schema), pattern_options=_REGEX_LIMITS, offline=True)
-    except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-        raise Unsatisfiable(f"it is no schema that can be used: {error!s:.200}") from error
+    if (problem := schema_problem(schema)) is not None:
+        raise Unsatisfiable(f"it {problem}")
+    validator = compile_schema(schema)
     walk = _Walk(schema, words)
     problem = "none of its values was found"
     for number in range(MAX_TRIES):
@@ -150,9 +146,9 @@ class _Walk:
             raise Unsatisfiable("two of its types exclude each other")
         return sorted(named, key=lambda name: name == "null")[self._try % len(named)]
 
-    def _string(self, schema: Schema, _depth: int, number: int) -> str:
+    def _string(self, schema: Schema, _depth: int, _number: int) -> str:
         self._texts += 1
-        return text_for(schema, words=self._words, number=self._texts + number - 1)
+        return text_for(schema, words=self._words, number=self._texts - 1)
 
     def _object(self, schema: Schema, depth: int, _number: int) -> dict[str, Json]:
         properties: dict[str, Part] = schema.get("properties", {})
@@ -179,7 +175,8 @@ class _Walk:
                 raise
 
     def _array(self, schema: Schema, depth: int, _number: int) -> list[Json]:
-        prefix, items = _items_of(schema)
+        prefix: list[Part] = schema.get("prefixItems", [])
+        items: Part = schema.get("items", True)
         least, most = count_of(schema, "minItems", 0), count_of(schema, "maxItems", MAX_NODES)
         made = [self._value(part, depth + 1, 0) for part in prefix[:most]]
         if (contained := schema.get("contains")) is not None:
@@ -204,14 +201,6 @@ def _required(schema: Schema) -> list[str]:
         # The list grows while it is walked over: what a property brings with it may bring more.
         required.extend(other for other in dependent.get(name, []) if other not in required)
     return required
-
-
-def _items_of(schema: Schema) -> tuple[list[Part], Part]:
-    """Return the schemas of the first items and of all others; older drafts put both into `items`."""
-    items: Part | list[Part] = schema.get("items", True)
-    if isinstance(items, list):
-        return items, schema.get("additionalItems", True)
-    return schema.get("prefixItems", []), items
 
 
 def _distinct(values: list[Json]) -> list[Json]:
