@@ -23,6 +23,7 @@ from api.errors import ApiError
 from ledger.amounts import format_credits
 from ledger.errors import LedgerError
 from workers.errors import GenerationError
+from workers.media.errors import MediaError
 from workers.streams.errors import StreamError
 
 RETRY_AFTER_S: Final = 1
@@ -43,6 +44,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "reversal_not_found": 404,
     "generation_not_found": 404,
     "model_not_found": 404,
+    "media_not_found": 404,
+    "url_not_valid": 403,
     "template_not_found": 404,
     "session_not_found": 404,
     "method_not_allowed": 405,
@@ -60,6 +63,10 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "rider_refused": 409,
     "generation_not_retryable": 409,
     "secret_not_replayable": 409,
+    "upload_missing": 409,
+    "transfer_not_offered": 409,
+    "object_exists": 412,
+    "range_not_satisfiable": 416,
     "session_busy": 409,
     # 422: readable, but means nothing that can be done
     "invalid_request": 422,
@@ -77,11 +84,16 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "input_too_long": 422,
     "invalid_model": 422,
     "invalid_price": 422,
+    "media_type_not_allowed": 422,
+    "media_too_large": 422,
+    "media_not_stored": 422,
+    "upload_mismatch": 422,
     "invalid_template": 422,
     # 500, 503: ours
     "internal_error": 500,
     "contended": 503,
     "dependency_unavailable": 503,
+    "media_store_unavailable": 503,
 }
 
 _CODE_OF_HTTP_STATUS: Final = {
@@ -91,7 +103,7 @@ _CODE_OF_HTTP_STATUS: Final = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
-_RETRYABLE: Final = frozenset({"request_in_progress", "contended", "dependency_unavailable"})
+_RETRYABLE: Final = frozenset({"request_in_progress", "contended", "dependency_unavailable", "media_store_unavailable"})
 _UNREACHABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -172,7 +184,7 @@ def problem_of(error: Exception) -> Problem:
 
 def _domain_problem(error: Exception) -> Problem | None:
     if (
-        not isinstance(error, ApiError | LedgerError | GenerationError | StreamError)
+        not isinstance(error, ApiError | LedgerError | GenerationError | MediaError | StreamError)
         or error.code not in STATUS_OF_CODE
     ):
         return None

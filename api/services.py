@@ -20,6 +20,7 @@ from ledger.reads import read_heads
 from ledger.writer import LedgerWriter
 from workers.context import GenerationContext, open_context
 from workers.generations import terminal_of
+from workers.media.opening import Media, open_media
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.balances import Balance, BalanceHub
 from workers.streams.hub import StreamHub
@@ -43,6 +44,7 @@ class Services(Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     freezes: FreezeReader
     generation_owners: GenerationOwners
+    media: Media
 
     async def drain(self) -> None:
         """Ask the readers of all streams to reconnect elsewhere, and wait a moment for them to be told."""
@@ -64,6 +66,8 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         announcer = await stack.enter_async_context(BalanceAnnouncer(platform.redis_url))
         writer = await stack.enter_async_context(LedgerWriter(platform.database_url, on_commit=announcer.note))
         generations = await stack.enter_async_context(open_context(platform, database=database, writer=writer))
+        media = open_media(platform.environment)
+        stack.push_async_callback(media.store.aclose)
         stream_hub = await stack.enter_async_context(
             StreamHub(platform.redis_url, partial(terminal_of, database), max_age_s=settings.stream_max_age_s)
         )
@@ -82,6 +86,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             authenticator=Authenticator(settings, lookups),
             freezes=FreezeReader(lookups),
             generation_owners=GenerationOwners(lookups),
+            media=media,
         )
 
 

@@ -30,6 +30,8 @@ from workers.checkpoints.publisher import Publisher
 from workers.context import GenerationContext, open_context
 from workers.generations import sql
 from workers.logs import configure_logs
+from workers.media import sweeping
+from workers.media.opening import open_media
 from workers.seed import seed_catalogue
 from workers.settings import Settings, SettingsError
 from workers.streams.announcements import BalanceAnnouncer
@@ -71,15 +73,25 @@ TASKS: Final[tuple[PeriodicTask, ...]] = (
 
 
 def all_tasks(settings: Settings) -> tuple[PeriodicTask, ...]:
-    """Return what a clock does: `TASKS`, sealing, and publishing as this installation wants it.
+    """Return what a clock does: `TASKS`, sealing, and publishing and keeping media as this installation wants it.
 
     Raises:
-        SettingsError: what the environment says of publishing makes no sense.
+        SettingsError: what the environment says of publishing or of media makes no sense.
     """
     publisher = Publisher.from_environment(settings.environment)
+    store = open_media(settings.environment).store
     return (
         PeriodicTask("seal_events", SEAL_INTERVAL_S, sweeps.sealing(), busy_interval_s=SEAL_BUSY_INTERVAL_S),
         PeriodicTask("publish_checkpoints", PUBLISH_INTERVAL_S, lambda context: publisher.run(context.database)),
+        PeriodicTask(
+            "sweep_media",
+            sweeping.INTERVAL_S,
+            lambda context: sweeping.sweep_media(context.database, store),
+            sweeping.BATCH,
+        ),
+        PeriodicTask(
+            "forget_unfinished_media", sweeping.UNFINISHED_INTERVAL_S, lambda _: sweeping.forget_unfinished(store)
+        ),
         *TASKS,
     )
 

@@ -9,12 +9,18 @@ import pytest
 import api.errors
 import ledger.errors
 import workers.errors
+import workers.media.errors
 import workers.streams.errors
 from api.problems import STATUS_OF_CODE, problem_of
 from ledger.errors import InsufficientCredits, InvalidAmount
 from workers.errors import GenerationNotRetryable
 
-BASES = (api.errors.ApiError, ledger.errors.LedgerError, workers.errors.GenerationError)
+BASES = (
+    api.errors.ApiError,
+    ledger.errors.LedgerError,
+    workers.errors.GenerationError,
+    workers.media.errors.MediaError,
+)
 NEVER_ANSWERED = {"stream_fenced"}
 """Only a worker sees it."""
 
