@@ -56,15 +56,14 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
         GenerationMissing: an event settles a generation that is not there.
         psycopg.DataError: an event's body or key is not what it must be.
     """
-    parameters = {**batch.parameters(), **_KINDS}
-    unknown = await (await connection.execute(sql.READ_UNKNOWN_KIND, parameters)).fetchone()
+    unknown = await (await batch.execute(connection, sql.READ_UNKNOWN_KIND)).fetchone()
     if unknown is not None:
         raise UnknownKind(unknown[1])
-    await connection.execute(sql.ADD_ANALYTICS_ACCOUNTS, parameters)
-    await connection.execute(sql.ADD_ACCOUNT_DAYS, parameters)
-    ended = await (await connection.execute(sql.READ_ENDED_GENERATIONS, parameters)).fetchall()
+    await batch.execute(connection, sql.ADD_ANALYTICS_ACCOUNTS, _KINDS)
+    await batch.execute(connection, sql.ADD_ACCOUNT_DAYS, _KINDS)
+    ended = await (await batch.execute(connection, sql.READ_ENDED_GENERATIONS, _KINDS)).fetchall()
     await add_ended(connection, batch.build, [EndedGeneration(*row) for row in ended])
-    spent = await (await connection.execute(sql.ADD_GENERATION_SPENDING, parameters)).fetchone()
+    spent = await (await batch.execute(connection, sql.ADD_GENERATION_SPENDING, _KINDS)).fetchone()
     if spent is None or spent[0]:
         raise GenerationMissing(0 if spent is None else spent[0])
 

@@ -47,8 +47,7 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
         UnknownKind: an event is of a kind that this version does not know.
         AssertionError: the events of an account contradict each other.
     """
-    parameters = {**batch.parameters(), "interval": INTERVAL}
-    rows = await (await connection.execute(sql.READ_DUE_SNAPSHOTS, parameters)).fetchall()
+    rows = await (await batch.execute(connection, sql.READ_DUE_SNAPSHOTS, {"interval": INTERVAL})).fetchall()
     due = [_Due(*row) for row in rows]
     unknown = {event.kind for event in due} - set(KNOWN_KINDS)
     if unknown:

@@ -75,8 +75,7 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
         ValueError, KeyError, AssertionError: an event is of an unknown kind, or contradicts earlier ones.
         UnreadablePayment: an event says what was paid in a way that is not money.
     """
-    parameters = {**batch.parameters(), "without_entry": _WITHOUT_ENTRY}
-    cursor = await connection.execute(sql.READ_JOURNAL_EVENTS, parameters, binary=True)
+    cursor = await batch.execute(connection, sql.READ_JOURNAL_EVENTS, {"without_entry": _WITHOUT_ENTRY})
     read = [_decoded(row) for row in await cursor.fetchall()]
     if not read:
         return

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 from ledger import database as databases
 from ledger.database import Database
+from projections.lanes import fill
 from projections.projection import Projection, sql
 from projections.runner import active_build, advance, sealed_size, take_batch
 
@@ -88,12 +89,28 @@ async def hold_level(connection: AsyncConnection[Any], projection: Projection, *
 async def _build_beside(database: Database, projection: Projection, progress: Progress) -> tuple[int, int]:
     async with database.connection() as connection:
         old = await active_build(connection, projection.name)
-        new = 1 - old
-        await connection.execute(sql.REMOVE_BUILD, {"name": projection.name, "build": new})
-        await connection.execute(sql.EMPTY_BUILD, {"name": projection.name, "build": new})
-        await connection.execute(sql.BEGIN_BUILD, {"name": projection.name, "build": new})
-    await _catch_up(database, projection, new, progress)
+        size = await sealed_size(connection)
+    new = 1 - old
+    await _begin(database, projection.name, new)
+    taken = 0
+    if projection.in_any_order:
+        try:
+            await fill(database, projection, build=new, size=size, progress=lambda done: progress(done, size))
+            taken = size
+        except psycopg.OperationalError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with an event, the build stops before it
+            # One after the other, then: that finds the event which is at fault, and says what is wrong with it.
+            await _begin(database, projection.name, new)
+    await _catch_up(database, projection, new, progress, taken=taken, size=size)
     return old, new
+
+
+async def _begin(database: Database, name: str, build: int) -> None:
+    async with database.connection() as connection:
+        await connection.execute(sql.REMOVE_BUILD, {"name": name, "build": build})
+        await connection.execute(sql.EMPTY_BUILD, {"name": name, "build": build})
+        await connection.execute(sql.BEGIN_BUILD, {"name": name, "build": build})
 
 
 async def _reach(database: Database, projection: Projection, *, old: int, new: int) -> None:
@@ -125,19 +142,21 @@ async def _alone(database: Database, name: str) -> AsyncGenerator[None]:
         yield
 
 
-async def _catch_up(database: Database, projection: Projection, build: int, progress: Progress) -> None:
-    """Take batches until few events are missing."""
-    taken = 0
-    while True:
+async def _catch_up(
+    database: Database, projection: Projection, build: int, progress: Progress, *, taken: int, size: int
+) -> None:
+    """Take batches until all of the first `size` events are in, and of those that came meanwhile few are missing."""
+    while taken < size or await _sealed(database) - taken > CATCH_UP_LIMIT:
         done = await advance(database, projection, build=build)
-        taken += done
-        async with database.connection() as connection:
-            size = await sealed_size(connection)
-        progress(taken, size)
-        if size - taken <= CATCH_UP_LIMIT:
-            return
         if not done:
             raise RebuildHalted(projection.name)
+        taken += done
+        progress(taken, max(size, taken))
+
+
+async def _sealed(database: Database) -> int:
+    async with database.connection() as connection:
+        return await sealed_size(connection)
 
 
 async def _switch(connection: AsyncConnection[Any], projection: Projection, *, old: int, new: int) -> int:

@@ -11,7 +11,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from ledger.database import Database
-from projections.projection import Batch, Projection, sql
+from projections.projection import Projection, read_batch, sql
 
 HALT_RETRY_S: Final = 30.0
 SHRINK: Final = 8
@@ -78,7 +78,7 @@ async def take_batch(connection: AsyncConnection[Any], projection: Projection, *
     upto_seq = min(await sealed_size(connection), after_seq + limit)
     if upto_seq == after_seq:
         return 0
-    batch = Batch(build, after_seq, upto_seq)
+    batch = await read_batch(connection, build=build, after_seq=after_seq, upto_seq=upto_seq)
     await projection.apply(connection, batch)
     await connection.execute(sql.ADVANCE_BUILD, {"name": projection.name, "build": build, "seq": upto_seq})
     return batch.size

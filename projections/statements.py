@@ -16,10 +16,10 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
         UnknownKind: an event is of a kind that this version does not know.
         psycopg.DataError: an event's body is not what it must be.
     """
-    added = await connection.execute(sql.INSERT_STATEMENT_LINES, batch.parameters())
+    added = await batch.execute(connection, sql.INSERT_STATEMENT_LINES)
     if added.rowcount != batch.size:
-        row = await (await connection.execute(sql.READ_UNKNOWN_KIND, batch.parameters())).fetchone()
+        row = await (await batch.execute(connection, sql.READ_UNKNOWN_KIND)).fetchone()
         raise UnknownKind("that is missing from the log" if row is None else row[1])
 
 
-STATEMENTS: Final = Projection("statements", apply, BATCH_LIMIT)
+STATEMENTS: Final = Projection("statements", apply, BATCH_LIMIT, in_any_order=True)

@@ -17,6 +17,7 @@ FROM sealed
 INNER JOIN events ON sealed.position = events.position
 WHERE
     sealed.seq > %(after_seq)s AND sealed.seq <= %(upto_seq)s
+    AND events.position >= %(first_position)s AND events.position <= %(last_position)s
     AND events.kind IN (%(frozen)s, %(confirmed)s, %(charged)s, %(bought)s, %(granted)s)
 GROUP BY (events.recorded_at AT TIME ZONE 'UTC')::date, events.account_id
 ON CONFLICT (build, day, account_id) DO UPDATE

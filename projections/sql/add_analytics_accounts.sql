@@ -16,6 +16,7 @@ FROM (
     INNER JOIN events ON sealed.position = events.position
     WHERE
         sealed.seq > %(after_seq)s AND sealed.seq <= %(upto_seq)s
+        AND events.position >= %(first_position)s AND events.position <= %(last_position)s
         AND events.kind IN (%(opened)s, %(bought)s)
     GROUP BY events.account_id
 ) AS told

@@ -2,25 +2,33 @@
 -- A freeze of a generation that somebody else confirmed leaves the generation to end as failed (4), so its credits are there.
 -- Returns: one row: how many charges name a generation that is not there.
 -- Raises:  an event's body is not what it must be
-WITH spending AS MATERIALIZED (
+WITH spent AS MATERIALIZED (
     SELECT
         (events.recorded_at AT TIME ZONE 'UTC')::date AS day,
-        events.account_id, events.version, events.amount, body.draws, events.kind = %(charged)s AS is_charge,
-        CASE
-            WHEN events.kind = %(charged)s
-                THEN substr(events.command_key, length('holdfast:settle:') + 1, 36)::uuid
-            ELSE body.freeze_id
-        END AS generation_id,
-        starts_with(events.command_key, 'holdfast:settle:') AS is_settlement
+        events.account_id, events.amount, events.kind, events.command_key,
+        convert_from(events.body, 'UTF8')::jsonb AS body
     FROM sealed
     INNER JOIN events ON sealed.position = events.position
-    CROSS JOIN LATERAL json_to_record(convert_from(events.body, 'UTF8')::json) AS body (freeze_id uuid, draws json)
     WHERE
         sealed.seq > %(after_seq)s AND sealed.seq <= %(upto_seq)s
+        AND events.position >= %(first_position)s AND events.position <= %(last_position)s
         AND (
             events.kind = %(confirmed)s
             OR (events.kind = %(charged)s AND starts_with(events.command_key, 'holdfast:settle:'))
         )
+),
+
+spending AS MATERIALIZED (
+    SELECT
+        spent.day, spent.account_id, spent.amount, spent.body -> 'draws' AS draws,
+        spent.kind = %(charged)s AS is_charge,
+        CASE
+            WHEN spent.kind = %(charged)s
+                THEN substr(spent.command_key, length('holdfast:settle:') + 1, 36)::uuid
+            ELSE (spent.body ->> 'freeze_id')::uuid
+        END AS generation_id,
+        starts_with(spent.command_key, 'holdfast:settle:') AS is_settlement
+    FROM spent
 ),
 
 placed AS MATERIALIZED (
@@ -55,7 +63,7 @@ drawn AS (
         lots.paid_amount ~ '^[0-9]{1,15}(\.[0-9]{1,6})?$' AND lots.paid_amount ~ '[1-9]' AS is_paid,
         lots.paid_amount, lots.paid_currency
     FROM placed
-    CROSS JOIN LATERAL json_array_elements(placed.draws) AS draw (pair)
+    CROSS JOIN LATERAL jsonb_array_elements(placed.draws) AS draw (pair)
     LEFT JOIN lots ON placed.account_id = lots.account_id AND (draw.pair ->> 0)::bigint = lots.number
 ),
 

@@ -8,6 +8,7 @@ FROM sealed
 INNER JOIN events ON sealed.position = events.position
 WHERE
     sealed.seq > %(after_seq)s AND sealed.seq <= %(upto_seq)s
+    AND events.position >= %(first_position)s AND events.position <= %(last_position)s
     AND events.kind = ANY(%(resolving)s)
     AND starts_with(events.command_key, 'holdfast:settle:')
 UNION ALL

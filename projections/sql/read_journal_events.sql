@@ -7,5 +7,6 @@ FROM sealed
 INNER JOIN events ON sealed.position = events.position
 WHERE
     sealed.seq > %(after_seq)s AND sealed.seq <= %(upto_seq)s
+    AND events.position >= %(first_position)s AND events.position <= %(last_position)s
     AND events.kind <> ALL(%(without_entry)s)
 ORDER BY sealed.seq

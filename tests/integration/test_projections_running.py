@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import msgspec
 import psycopg
 import pytest
 
@@ -200,7 +201,7 @@ async def test_a_rebuild_under_load_equals_the_old_build_and_no_read_fails_meanw
 ) -> None:
     ids = await some_history(database, database_url, accounts=2, steps=600)
     projection = projection_named(name)
-    smaller_batches = Projection(name, projection.apply, 97)
+    smaller_batches = msgspec.structs.replace(projection, batch_limit=97)
     await bring_up(database, projection)
     old = rows(database_url, f"{TABLES[name]} WHERE build = 0 ORDER BY 1, 2")
     old_seq = (await status_of(database, name)).seq
@@ -255,6 +256,46 @@ async def test_a_rebuild_that_halts_leaves_the_build_that_is_read(database: Data
     assert (status.build, status.state) == (0, "current")
     await rebuild(database, STATEMENTS, progress=ignore)
     assert (await status_of(database, "statements")).build == 1
+
+
+async def test_what_is_filled_by_several_at_once_is_what_one_after_the_other_makes(
+    database: Database, database_url: str
+) -> None:
+    await some_history(database, database_url, accounts=3, steps=200)
+    one_by_one = msgspec.structs.replace(STATEMENTS, batch_limit=11, in_any_order=False)
+    seen: list[tuple[int, int]] = []
+    while await advance_active(database, one_by_one):
+        pass
+    kept = rows(database_url, f"{TABLES['statements']} ORDER BY 1, 2")
+
+    at_once = msgspec.structs.replace(STATEMENTS, batch_limit=7)
+    await rebuild(database, at_once, progress=taken(seen))
+
+    assert rows(database_url, f"{TABLES['statements']} ORDER BY 1, 2") == kept
+    marks = [done for done, _ in seen]
+    assert marks == sorted(marks), "how far it is never goes back"
+    assert len(set(marks)) > 10, "and is told on the way"
+
+
+async def test_an_event_at_fault_halts_what_is_filled_by_several_at_once_before_it(
+    database: Database, database_url: str, superuser_url: str
+) -> None:
+    await some_history(database, database_url, accounts=1, steps=60)
+    await bring_up(database, STATEMENTS)
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE events SET body = 'no JSON' WHERE version = 30")
+
+    with pytest.raises(RebuildHalted):
+        await rebuild(database, msgspec.structs.replace(STATEMENTS, batch_limit=7), progress=ignore)
+
+    async with database.connection() as connection:
+        new = next(
+            build for build in await read_status(connection) if build.name == "statements" and not build.is_active
+        )
+    assert (new.state, new.seq, new.halted_seq) == ("halted", 29, 30)
+    assert "json" in (new.halt_reason or "")
+    assert (await status_of(database, "statements")).state == "current"
 
 
 async def test_one_rebuild_of_a_projection_at_a_time(database: Database, database_url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from psycopg import AsyncConnection, Connection
 
 from ledger import database as ledger_database
-from ledger.sealer import lag_s, seal
+from ledger.sealer import Sealer, lag_s, seal
 from ledger.writer import LedgerWriter
 from tests.builders import charge, open_account, top_up
 from tests.sealed_state import check_sealed
@@ -153,6 +153,45 @@ async def test_a_transaction_that_began_before_a_tick_and_wrote_after_it_is_seal
 
     assert await seal(sealer) == 1
     assert check_sealed(database_url) == 3
+
+
+REFUSE = """
+    CREATE FUNCTION refuse_to_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'not now';
+    END
+    $$;
+    CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON {table}
+    DEFERRABLE {when} FOR EACH ROW EXECUTE FUNCTION refuse_to_commit();
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "when"),
+    [("sealed", "INITIALLY IMMEDIATE"), ("ticks", "INITIALLY IMMEDIATE"), ("ticks", "INITIALLY DEFERRED")],
+    ids=["while it takes places", "while it writes the tick", "while it commits"],
+)
+async def test_a_rolled_back_seal_is_done_again(
+    sealer: AsyncConnection, writer: LedgerWriter, database_url: str, superuser_url: str, table: str, when: str
+) -> None:
+    remembers = Sealer()
+    account_id = await new_account(writer)
+    assert await remembers.seal(sealer) == 2
+    await writer.submit(charge(1, account_id))
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        superuser.execute(REFUSE.format(table=table, when=when).encode())
+        for attempt in (remembers.seal, seal):
+            with pytest.raises(psycopg.errors.RaiseException):
+                await attempt(sealer)
+            assert check_sealed(database_url, complete=False) == 2
+        superuser.execute(f"DROP TRIGGER refuse ON {table}".encode())
+
+    assert await remembers.seal(sealer) == 1
+    assert await seal(sealer) == 0
+    await writer.submit(charge(1, account_id))
+    assert await seal(sealer) == 1
+
+    assert check_sealed(database_url) == 4
 
 
 async def test_several_sealers_at_once_seal_every_event_once(database_url: str, writer: LedgerWriter) -> None:
