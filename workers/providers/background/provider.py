@@ -104,8 +104,12 @@ class BackgroundProvider(ABC):
         """
 
     @abstractmethod
-    def job_of_webhook(self, upstream_model: str, body: bytes) -> UpstreamJob | None:
-        """Return the job that a verified webhook is about; `None` if the body does not say."""
+    def id_of_webhook(self, body: bytes) -> str | None:
+        """Return the id of the job that a verified webhook is about; `None` if the body does not say."""
+
+    @abstractmethod
+    def job_of_id(self, upstream_model: str, upstream_id: str) -> UpstreamJob:
+        """Return a job of which only the id is known."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -207,8 +211,8 @@ class BackgroundProvider(ABC):
             async with asyncio.timeout(self._pace.webhook_patience_s):
                 while True:
                     body = await deadlines.wait(request.news.webhook())
-                    if (job := self.job_of_webhook(request.upstream_model, body)) is not None:
-                        return job
+                    if (upstream_id := self.id_of_webhook(body)) is not None:
+                        return self.job_of_id(request.upstream_model, upstream_id)
         raise lost
 
     async def _ask(

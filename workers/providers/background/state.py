@@ -6,7 +6,7 @@ import math
 import mimetypes
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeGuard
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ MAX_INLINE_BYTES: Final = 20 * 1024 * 1024
 MAX_SECONDS: Final = 7 * 86_400.0
 """No provider lets a job work longer; more is a broken clock."""
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _SIZE: Final = re.compile(r"(\d{1,5})\s*[xX*]\s*(\d{1,5})", re.ASCII)
 _PERCENT: Final = re.compile(r"(\d{1,3})(?:\.\d+)?%\s*\|?", re.ASCII)
 _LOG_TAIL_CHARACTERS: Final = 4_096
@@ -175,6 +176,11 @@ def is_web_url(text: object) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def is_job_id(text: object) -> TypeGuard[str]:
+    """Whether this can be the id of a job, and be part of a path."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def percent_of_logs(logs: object) -> int | None:

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-import msgspec
-
 from workers.providers.background.http import JobHttp, Reply
 from workers.providers.background.inputs import upstream_input
 from workers.providers.background.provider import BackgroundProvider, Pace
@@ -17,6 +15,7 @@ from workers.providers.background.state import (
     JobState,
     bounded,
     checked_compute_ms,
+    is_job_id,
     is_web_url,
     measure,
     media_result,
@@ -25,10 +24,10 @@ from workers.providers.background.state import (
 )
 from workers.providers.errors import MalformedResponse, MalformedUsage, ProviderError, RequestRejected, Unavailable
 from workers.providers.fal.errors import PROVIDER, error_of_reply, error_of_status, is_of_the_request
+from workers.providers.fal.webhooks import id_of_body
 from workers.providers.headers import trace_headers
 from workers.providers.interface import MediaResult, ProviderRequest, UpstreamJob, Usage
 
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _MODEL: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){1,6}", re.ASCII)
 _APP_PARTS: Final = 2
 """A request is asked for under `owner/app`, whatever endpoint of the app it was sent to."""
@@ -103,10 +102,15 @@ class Fal(BackgroundProvider):
         if not reply.is_success and reply.status not in {400, 404}:
             raise error_of_reply(reply)
 
-    def job_of_webhook(self, upstream_model: str, body: bytes) -> UpstreamJob | None:
-        """See `BackgroundProvider.job_of_webhook`. The URLs are those that the documentation gives."""
-        request_id = id_of_body(body)
-        return None if request_id is None else self._documented(upstream_model, request_id)
+    def id_of_webhook(self, body: bytes) -> str | None:
+        """See `BackgroundProvider.id_of_webhook`."""
+        return id_of_body(body)
+
+    def job_of_id(self, upstream_model: str, upstream_id: str) -> UpstreamJob:
+        """See `BackgroundProvider.job_of_id`. The URLs are those that the documentation gives."""
+        app = "/".join(upstream_model.split("/")[:_APP_PARTS])
+        url = self._http.url(f"{app}/requests/{upstream_id}")
+        return UpstreamJob(id=upstream_id, status_url=f"{url}/status", result_url=url, cancel_url=f"{url}/cancel")
 
     async def aclose(self) -> None:
         """See `Provider.aclose`."""
@@ -126,26 +130,13 @@ class Fal(BackgroundProvider):
 
     def _submitted(self, upstream_model: str, body: dict[str, Any]) -> UpstreamJob:
         request_id = _checked_id(body.get("request_id"))
-        documented = self._documented(upstream_model, request_id)
+        documented = self.job_of_id(upstream_model, request_id)
         return UpstreamJob(
             id=request_id,
             status_url=self._http.own(body.get("status_url") or documented.status_url),
             result_url=self._http.own(body.get("response_url") or documented.result_url),
             cancel_url=self._http.own(body.get("cancel_url") or documented.cancel_url),
         )
-
-    def _documented(self, upstream_model: str, request_id: str) -> UpstreamJob:
-        app = "/".join(upstream_model.split("/")[:_APP_PARTS])
-        url = self._http.url(f"{app}/requests/{request_id}")
-        return UpstreamJob(id=request_id, status_url=f"{url}/status", result_url=url, cancel_url=f"{url}/cancel")
-
-
-def id_of_body(body: bytes) -> str | None:
-    """Return the id of the request that a webhook is about, or `None`."""
-    try:
-        return _checked_id(msgspec.json.decode(body, type=dict[str, Any]).get("request_id"))
-    except (msgspec.DecodeError, MalformedResponse, UnicodeDecodeError):
-        return None
 
 
 def _result(reply: Reply, status: dict[str, Any], asked: AskedFor) -> JobState:
@@ -213,6 +204,6 @@ def _percent(logs: object) -> int | None:
 
 
 def _checked_id(text: object) -> str:
-    if not isinstance(text, str) or not _ID.fullmatch(text):
+    if not is_job_id(text):
         raise MalformedResponse(provider=PROVIDER, provider_message=f"request_id {text!r:.100}")
     return text

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, cast
 
-import msgspec
-
 from workers.providers.background.http import JobHttp, Reply
 from workers.providers.background.inputs import upstream_input
 from workers.providers.background.provider import BackgroundProvider, Pace
@@ -16,6 +14,7 @@ from workers.providers.background.state import (
     JobState,
     bounded,
     checked_compute_ms,
+    is_job_id,
     is_web_url,
     measure,
     media_result,
@@ -27,6 +26,7 @@ from workers.providers.errors import MalformedResponse, MalformedUsage, Provider
 from workers.providers.headers import trace_headers
 from workers.providers.interface import MediaResult, ProviderRequest, UpstreamJob, Usage
 from workers.providers.replicate.errors import PROVIDER, error_of_prediction, error_of_reply
+from workers.providers.replicate.webhooks import id_of_body
 
 OUTPUT_EXPIRES_S: Final = 3_600.0
 """Replicate deletes the files of a prediction an hour after it ended."""
@@ -38,7 +38,6 @@ FIND_PAGES: Final = 3
 FIND_UNSURE: Final = 20
 """So many predictions whose webhook the list leaves out are asked for one by one."""
 
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _VERSION: Final = re.compile(r"[0-9a-f]{40,64}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
 _WAITING: Final = "starting"
@@ -118,10 +117,14 @@ class Replicate(BackgroundProvider):
         if not reply.is_success and reply.status not in {404, 409, 422}:
             raise error_of_reply(reply)
 
-    def job_of_webhook(self, upstream_model: str, body: bytes) -> UpstreamJob | None:
-        """See `BackgroundProvider.job_of_webhook`."""
+    def id_of_webhook(self, body: bytes) -> str | None:
+        """See `BackgroundProvider.id_of_webhook`."""
+        return id_of_body(body)
+
+    def job_of_id(self, upstream_model: str, upstream_id: str) -> UpstreamJob:
+        """See `BackgroundProvider.job_of_id`."""
         del upstream_model
-        return job_of_body(body)
+        return UpstreamJob(id=upstream_id)
 
     async def aclose(self) -> None:
         """See `Provider.aclose`."""
@@ -131,14 +134,6 @@ class Replicate(BackgroundProvider):
     async def _prediction(self, job: UpstreamJob) -> dict[str, Any]:
         reply = await self._http.send("GET", self._http.url(f"predictions/{_checked_id(job.id)}"))
         return _successful(reply).json()
-
-
-def job_of_body(body: bytes) -> UpstreamJob | None:
-    """Return the job that a prediction in JSON is, or `None`."""
-    try:
-        return _job(msgspec.json.decode(body, type=dict[str, Any]))
-    except (msgspec.DecodeError, MalformedResponse, UnicodeDecodeError):
-        return None
 
 
 def read_prediction(prediction: dict[str, Any], asked: AskedFor) -> JobState:
@@ -233,7 +228,7 @@ def _job(prediction: dict[str, Any]) -> UpstreamJob:
 
 
 def _checked_id(text: object) -> str:
-    if not isinstance(text, str) or not _ID.fullmatch(text):
+    if not is_job_id(text):
         raise MalformedResponse(provider=PROVIDER, provider_message=f"id {text!r:.100}")
     return text
 
