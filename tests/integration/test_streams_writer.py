@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from tests.stream_clients import a_terminal, entries_of, forget_everything, redis_client
 from tests.waiting import eventually
 from workers.streams import outgoing
+from workers.streams.content import Content
 from workers.streams.cursor import Cursor
 from workers.streams.errors import StreamFenced
 from workers.streams.recovery import Recovered, announce_end, recover_text
@@ -46,7 +47,7 @@ async def test_the_first_text_is_appended_at_once_and_what_follows_is_coalesced(
         stream.text(piece)
     assert await stream.finish_flush()
 
-    assert await kinds(redis, generation_id) == ["start", "delta"]
+    assert await kinds(redis, generation_id) == ["start", "t"]
     assert stream.next_seq == 3
     assert stream.output_text == "abc"
 
@@ -60,7 +61,7 @@ async def test_a_stream_ends_with_the_terminal_state_and_is_let_go(
 
     assert await stream.end(a_terminal("all", end_seq=stream.next_seq))
 
-    assert await kinds(redis, generation_id) == ["start", "delta", "end"]
+    assert await kinds(redis, generation_id) == ["start", "t", "end"]
     assert stream_writer.streams_open == 0
     assert 0 < await redis.ttl(stream_key(generation_id)) <= 24 * 3600
 
@@ -77,9 +78,9 @@ async def test_events_keep_their_place_between_texts_and_only_the_last_progress_
         await stream.finish_flush()
 
     assert (await entries_of(redis, generation_id))[1:] == [
-        ("1-4", "delta", '{"seq":2,"off":0,"text":"a"}'),
+        ("1-4", "t", "a"),
         ("1-6", "progress", '{"seq":3,"percent":2,"message":"two"}'),
-        ("1-8", "delta", '{"seq":4,"off":1,"text":"b"}'),
+        ("1-8", "t", "b"),
     ]
 
 
@@ -115,7 +116,7 @@ async def test_a_later_attempt_fences_an_earlier_one(
 
     with pytest.raises(StreamFenced):
         zombie.text("nor this")
-    assert await recover_text(redis, generation_id) == Recovered(Cursor(epoch=2, seq=2), "new")
+    assert await recover_text(redis, generation_id) == Recovered(Cursor(epoch=2, seq=2), Content("new"))
     assert stream_writer.streams_open == 0
 
 
@@ -157,7 +158,7 @@ async def test_nothing_is_appended_while_the_lease_is_not_certain(
 
     holds = True
     assert await stream.finish_flush()
-    assert await kinds(redis, generation_id) == ["start", "delta"]
+    assert await kinds(redis, generation_id) == ["start", "t"]
 
 
 async def test_a_stream_that_redis_forgot_begins_again_with_all_of_its_text(
@@ -171,8 +172,8 @@ async def test_a_stream_that_redis_forgot_begins_again_with_all_of_its_text(
     stream.text("after")
     await stream.finish_flush()
 
-    assert await kinds(redis, generation_id) == ["snapshot", "delta"]
-    assert await recover_text(redis, generation_id) == Recovered(Cursor(epoch=1, seq=3), "before after")
+    assert await kinds(redis, generation_id) == ["snapshot", "t"]
+    assert await recover_text(redis, generation_id) == Recovered(Cursor(epoch=1, seq=3), Content("before after"))
 
 
 async def test_an_append_whose_answer_was_lost_is_not_repeated(
@@ -186,7 +187,7 @@ async def test_an_append_whose_answer_was_lost_is_not_repeated(
     await stream.finish_flush()
 
     recovered = await recover_text(redis, generation_id)
-    assert recovered == Recovered(Cursor(epoch=1, seq=2), "once")
+    assert recovered == Recovered(Cursor(epoch=1, seq=2), Content("once"))
 
 
 async def test_a_long_stream_is_cut_to_a_snapshot_and_what_follows(
@@ -201,8 +202,8 @@ async def test_a_long_stream_is_cut_to_a_snapshot_and_what_follows(
     stream.text("more")
     await stream.finish_flush()
 
-    assert await kinds(redis, generation_id) == ["snapshot", "delta"]
-    assert (await recover_text(redis, generation_id)) == Recovered(Cursor(epoch=1, seq=102), stream.output_text)
+    assert await kinds(redis, generation_id) == ["snapshot", "t"]
+    assert (await recover_text(redis, generation_id)) == Recovered(Cursor(epoch=1, seq=102), Content(stream.output_text))
 
 
 async def test_a_very_long_text_goes_out_in_frames_of_bounded_size(
@@ -252,7 +253,7 @@ async def test_an_announced_end_covers_what_the_lost_attempt_left_and_may_be_ann
         await announce_end(redis, generation_id, a_terminal(recovered.text, epoch=2, end_seq=2, status="failed"))
 
     assert (await kinds(redis, generation_id))[-2:] == ["snapshot", "end"]
-    assert await recover_text(redis, generation_id) == Recovered(Cursor(epoch=2, seq=2), "partial")
+    assert await recover_text(redis, generation_id) == Recovered(Cursor(epoch=2, seq=2), Content("partial"))
 
 
 async def test_nothing_is_recovered_of_a_generation_that_never_streamed(redis: Redis, generation_id: str) -> None:

@@ -1,14 +1,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.stream_clients import a_terminal, read_all
 from workers.streams.client import TextClient
+from workers.streams.content import Content, content_entry
 from workers.streams.cursor import Cursor
+from workers.streams.errors import UnreadableEntry
 from workers.streams.feed import KEPT_BEFORE_SNAPSHOT, MAX_CHUNK_BYTES, Feed
 from workers.streams.sse import SseParser
 from workers.streams.terminal import UNWRITTEN_END_SEQ, GenerationState, end_payload
-from workers.streams.wire import ascii_text, delta_payload
+from workers.streams.wire import TEXT_ENTRY, ascii_text, delta_payload
 
 
 def at(seq: int, epoch: int = 1) -> Cursor:
@@ -20,7 +23,7 @@ def fed(*texts: str, epoch: int = 1, feed: Feed | None = None) -> Feed:
     feed = feed or Feed("g")
     offset = 0
     for seq, text in enumerate(texts, 1):
-        feed.take_entry(at(seq, epoch), "delta", delta_payload(seq=seq, offset=offset, text=text))
+        feed.take_entry(at(seq, epoch), "delta", delta_payload(seq=seq, offset=offset, text=text).encode())
         offset += len(text)
     return feed
 
@@ -81,8 +84,8 @@ def test_an_earlier_epoch_is_ignored_once_a_later_one_was_seen() -> None:
     feed = fed("right", epoch=2)
 
     for zombie in (at(1), at(2), at(9)):
-        assert not feed.take_entry(zombie, "delta", delta_payload(seq=zombie.seq, offset=5, text="zombie"))
-        assert not feed.take_entry(zombie, "snapshot", ascii_text("zombie"))
+        assert not feed.take_entry(zombie, "delta", delta_payload(seq=zombie.seq, offset=5, text="zombie").encode())
+        assert not feed.take_entry(zombie, "snapshot", ascii_text("zombie").encode())
 
     assert read(feed).text == "right"
 
@@ -96,7 +99,7 @@ def test_a_reader_of_the_epoch_before_the_first_claim_sees_the_first_attempt_wit
 def test_an_event_taken_twice_is_shown_once() -> None:
     feed = fed("a", "b")
 
-    assert not feed.take_entry(at(2), "delta", delta_payload(seq=2, offset=1, text="b"))
+    assert not feed.take_entry(at(2), "delta", delta_payload(seq=2, offset=1, text="b").encode())
     assert read(feed).text == "ab"
 
 
@@ -104,9 +107,9 @@ def test_after_a_hole_readers_wait_for_the_snapshot_that_bridges_it() -> None:
     feed = fed("a", "b")
     reader, cursor = read_all(feed, TextClient(), None)
 
-    assert not feed.take_entry(at(5), "delta", delta_payload(seq=5, offset=4, text="e"))
-    assert feed.take_entry(at(5), "snapshot", ascii_text("abcde"))
-    assert feed.take_entry(at(6), "delta", delta_payload(seq=6, offset=5, text="f"))
+    assert not feed.take_entry(at(5), "delta", delta_payload(seq=5, offset=4, text="e").encode())
+    assert feed.take_entry(at(5), "snapshot", ascii_text("abcde").encode())
+    assert feed.take_entry(at(6), "delta", delta_payload(seq=6, offset=5, text="f").encode())
     read_all(feed, reader, cursor)
 
     assert reader.text == "abcdef"
@@ -116,7 +119,7 @@ def test_after_a_hole_readers_wait_for_the_snapshot_that_bridges_it() -> None:
 def test_a_snapshot_of_what_readers_have_is_not_shown_to_them() -> None:
     feed = fed("a", "b")
 
-    assert not feed.take_entry(at(2), "snapshot", ascii_text("ab"))
+    assert not feed.take_entry(at(2), "snapshot", ascii_text("ab").encode())
     assert feed.next_chunk(at(2)) is None
     assert kinds(feed, at(1)) == ["delta"]
 
@@ -125,7 +128,7 @@ def test_what_lies_long_before_a_snapshot_is_forgotten_and_replaced_by_it() -> N
     texts = ["x"] * (KEPT_BEFORE_SNAPSHOT + 10)
     feed = fed(*texts)
 
-    feed.take_entry(at(len(texts)), "snapshot", ascii_text("x" * len(texts)))
+    feed.take_entry(at(len(texts)), "snapshot", ascii_text("x" * len(texts)).encode())
 
     assert read(feed, at(9)).snapshots == ["trimmed"]
     assert set(kinds(feed, at(10))) == {"delta"}
@@ -172,7 +175,7 @@ def test_the_end_is_the_same_bytes_from_redis_and_from_postgres() -> None:
     how = a_terminal("ab", end_seq=3)
     from_redis, from_postgres = fed("a", "b"), fed("a", "b")
 
-    from_redis.take_entry(at(3), "end", end_payload(how))
+    from_redis.take_entry(at(3), "end", end_payload(how).encode())
     from_postgres.take_state(GenerationState(1, how))
 
     assert from_redis.next_chunk(at(2)) == from_postgres.next_chunk(at(2))
@@ -214,7 +217,7 @@ def test_nothing_is_taken_after_the_end() -> None:
     feed = fed("a")
     feed.take_state(GenerationState(1, a_terminal("a", end_seq=2)))
 
-    assert not feed.take_entry(at(1, epoch=2), "delta", delta_payload(seq=1, offset=0, text="late"))
+    assert not feed.take_entry(at(1, epoch=2), "delta", delta_payload(seq=1, offset=0, text="late").encode())
     assert not feed.take_state(GenerationState(3))
     assert read(feed).text == "a"
 
@@ -224,19 +227,23 @@ def test_nothing_is_taken_after_the_end() -> None:
     snapshots=st.sets(st.integers(1, 30)),
     lost=st.sets(st.integers(1, 30)),
     cuts=st.lists(st.integers(0, 31), max_size=8),
+    earlier=st.sets(st.integers(1, 30)),
 )
 def test_every_reader_ends_with_the_text_whatever_redis_lost(
-    texts: list[str], snapshots: set[int], lost: set[int], cuts: list[int]
+    texts: list[str], snapshots: set[int], lost: set[int], cuts: list[int], earlier: set[int]
 ) -> None:
-    """Readers that stop anywhere and come back, while entries are missing and snapshots stand anywhere."""
+    """Readers that stop anywhere and come back, while entries are missing, snapshots stand anywhere, and some of both
+    were written by an earlier version."""
     feed = Feed("g")
     text, readers = "", [(TextClient(), None) for _ in cuts]
     for seq, piece in enumerate(texts, 1):
         if seq not in lost:
-            feed.take_entry(at(seq), "delta", delta_payload(seq=seq, offset=len(text), text=piece))
+            old = delta_payload(seq=seq, offset=len(text), text=piece).encode()
+            feed.take_entry(at(seq), *(("delta", old) if seq in earlier else (TEXT_ENTRY, piece.encode())))
         text += piece
         if seq in snapshots:
-            feed.take_entry(at(seq), "snapshot", ascii_text(text))
+            old = ascii_text(text).encode()
+            feed.take_entry(at(seq), "snapshot", old if seq in earlier else content_entry(Content(text)))
         readers = [read_all(feed, *reader) if seq <= cut else reader for cut, reader in zip(cuts, readers, strict=True)]
     feed.take_state(GenerationState(1, a_terminal(text, end_seq=len(texts) + 1)))
 
@@ -245,3 +252,50 @@ def test_every_reader_ends_with_the_text_whatever_redis_lost(
         assert client.text == text
         assert client.end is not None
         assert feed.has_all(cursor)
+
+
+ARTIFACT: dict[str, object] = {"index": 0, "kind": "code", "text": "привет"}
+STRUCTURED: dict[str, object] = {"json": '{"a":1}', "value": {"a": 1}}
+
+
+@pytest.mark.parametrize("cursor", [None, at(2), at(99), at(1, epoch=4)])
+def test_a_snapshot_from_postgres_has_all_that_was_produced(cursor: Cursor | None) -> None:
+    feed = Feed("g")
+    terminal = structs.replace(a_terminal("text", end_seq=8), artifacts=[ARTIFACT], structured=STRUCTURED)
+    feed.take_state(GenerationState(1, terminal))
+
+    client = read(feed, cursor)
+
+    assert (client.text, client.artifacts) == ("text", [ARTIFACT])
+    assert (client.structured_json, client.structured_value) == ('{"a":1}', {"a": 1})
+
+
+def test_a_snapshot_from_redis_has_all_that_was_produced_and_goes_on_at_its_offset() -> None:
+    feed = Feed("g")
+    content = Content("früher", [ARTIFACT], STRUCTURED, {"percent": 7, "message": "läuft"})
+
+    feed.take_entry(at(9), "snapshot", content_entry(content))
+    feed.take_entry(at(10), TEXT_ENTRY, " später".encode())
+
+    client = read(feed)
+    assert (client.text, client.artifacts) == ("früher später", [ARTIFACT])
+    assert (client.structured_value, client.progress) == ({"a": 1}, {"percent": 7, "message": "läuft"})
+
+
+def test_a_snapshot_without_artifacts_has_no_fields_for_them() -> None:
+    feed = Feed("g")
+    feed.take_entry(at(2), "snapshot", content_entry(Content("plain")))
+
+    chunk = feed.next_chunk(None)
+
+    assert chunk is not None
+    assert chunk.data.endswith(b'data: {"seq":2,"text":"plain","reason":"catchup"}\n\n')
+
+
+def test_what_is_not_a_snapshot_is_refused_and_changes_nothing() -> None:
+    feed = fed("a")
+
+    with pytest.raises(UnreadableEntry):
+        feed.take_entry(at(9), "snapshot", b"{")
+
+    assert read(feed).text == "a"

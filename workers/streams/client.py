@@ -12,10 +12,14 @@ class BrokenStream(Exception):
 
 
 class TextClient:
-    """Folds the events of one generation, over any number of connections, into its text."""
+    """Folds the events of one generation, over any number of connections, into what it produced."""
 
     def __init__(self) -> None:
         self.text = ""
+        self.artifacts: list[dict[str, object]] = []
+        self.structured_json = ""
+        self.structured_value: object = None
+        self.progress: dict[str, object] | None = None
         self.cursor: str | None = None
         self.end: dict[str, object] | None = None
         self.reconnect: str | None = None
@@ -35,7 +39,7 @@ class TextClient:
             return
         epoch, seq = (int(part) for part in event.last_id.split("."))
         if event.event == "snapshot":
-            self.text = str(data["text"])
+            self._take_snapshot(data)
             self.snapshots.append(str(data["reason"]))
         else:
             self._check_turn(event, epoch, seq)
@@ -48,12 +52,36 @@ class TextClient:
         if self.end is not None or seq != self._seq + 1 or not (is_first or epoch == self._epoch):
             raise BrokenStream(f"{event.event} {event.last_id} after {self._epoch:04d}.{self._seq:012d}")
 
+    def _take_snapshot(self, data: dict[str, object]) -> None:
+        self.text = str(data["text"])
+        self.artifacts = list(cast("list[dict[str, object]]", data.get("artifacts", [])))
+        structured = cast("dict[str, object]", data.get("structured", {}))
+        self.structured_json = str(structured.get("json", ""))
+        self.structured_value = structured.get("value")
+        self.progress = cast("dict[str, object] | None", data.get("progress"))
+
     def _take_data(self, kind: str, data: dict[str, object]) -> None:
         if kind == "delta":
             if data["off"] != len(self.text):
                 raise BrokenStream(f"a delta for offset {data['off']} after {len(self.text)} code points")
             self.text += str(data["text"])
+        elif kind == "artifact":
+            self.artifacts.append(_without_seq(data))
+        elif kind == "progress":
+            self.progress = _without_seq(data)
+        elif kind == "structured":
+            self._take_structured(data)
         elif kind == "end":
             if (data["text_len"], data["text_sha256"]) != (len(self.text), text_sha256(self.text)):
                 raise BrokenStream("the end names another text")
             self.end = data
+
+    def _take_structured(self, data: dict[str, object]) -> None:
+        if data.get("type") == "delta":
+            self.structured_json += str(data["json"])
+        elif data.get("type") == "value":
+            self.structured_value = data.get("value")
+
+
+def _without_seq(data: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in data.items() if name != "seq"}

@@ -27,3 +27,15 @@ class StreamFenced(StreamError):
         super().__init__(f"generation {generation_id} is no longer written by attempt {epoch}")
         self.generation_id = generation_id
         self.epoch = epoch
+
+
+class UnreadableEntry(StreamError):
+    """An entry in Redis is not one of ours."""
+
+    code = "unreadable_stream_entry"
+
+
+class EventRefused(StreamError):
+    """An event is too large for a stream, or one too many."""
+
+    code = "stream_event_refused"

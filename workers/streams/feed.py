@@ -5,19 +5,26 @@ reading holds nothing, a thousand readers of one generation cost one copy, and a
 memory.
 """
 
+import json
 from bisect import bisect_right
 from typing import Final, NamedTuple
 
+from workers.streams.content import NOTHING, Content, content_json, read_content_entry
 from workers.streams.cursor import Cursor
 from workers.streams.terminal import GenerationState, Terminal, end_payload
 from workers.streams.wire import (
-    EMPTY_TEXT,
+    DELTA_KIND,
     END_KIND,
+    JSON_ENTRY,
     SNAPSHOT_KIND,
+    STRUCTURED_KIND,
+    TEXT_ENTRY,
     SnapshotReason,
-    ascii_text,
+    ascii_of,
+    delta_payload,
     event_frame,
     snapshot_frame,
+    structured_delta_payload,
 )
 
 MAX_CHUNK_BYTES: Final = 64 * 1024
@@ -47,18 +54,24 @@ class Feed:
         self._frames: list[bytes] = []
         self._offsets: list[int] = []
         self._anchor_seq = 0
-        self._anchor_text = EMPTY_TEXT
+        self._anchor: bytes | Content = NOTHING
+        """What a snapshot shows, rendered when the first reader needs it."""
+        self._anchor_json: str | None = None
+        self._text_length = 0
 
     @property
     def top(self) -> Cursor:
         """The newest event known."""
         return Cursor(epoch=self._epoch, seq=self._base_seq + len(self._frames))
 
-    def take_entry(self, cursor: Cursor, kind: str, payload: str) -> bool:
+    def take_entry(self, cursor: Cursor, kind: str, payload: bytes) -> bool:
         """Take an entry from Redis; false if it says nothing new.
 
         Entries of an earlier epoch come from a worker that has lost its lease and are ignored. An event that does not
         follow the last one shows that Redis lost some: it is left out, and the snapshot its writer appends covers it.
+
+        Raises:
+            UnreadableEntry, ValueError: it is not one of ours.
         """
         if self.is_ended or cursor.epoch < self._epoch:
             return False
@@ -68,7 +81,7 @@ class Feed:
             return self._take_snapshot(cursor.seq, payload)
         if cursor.seq != self.top.seq + 1:
             return False
-        self._append(cursor, kind, payload)
+        self._append_entry(cursor, kind, payload)
         return True
 
     def take_state(self, state: GenerationState) -> bool:
@@ -89,7 +102,7 @@ class Feed:
         reason = self._snapshot_reason(cursor)
         if reason is not None:
             cursor = Cursor(epoch=self._epoch, seq=self._anchor_seq)
-            frames.append(snapshot_frame(cursor, self._anchor_text, reason))
+            frames.append(snapshot_frame(cursor, self._snapshot_json(), reason))
         index = 0 if cursor is None or cursor.epoch != self._epoch else cursor.seq - self._base_seq
         if not frames and index >= len(self._frames):
             return None
@@ -125,15 +138,37 @@ class Feed:
             return len(self._frames)
         return max(index + 1, bisect_right(self._offsets, limit) - 1)
 
+    def _snapshot_json(self) -> str:
+        if self._anchor_json is None:
+            content = read_content_entry(self._anchor) if isinstance(self._anchor, bytes) else self._anchor
+            self._anchor_json = content_json(content)
+        return self._anchor_json
+
     def _begin_epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        self._restart(seq=0, text_json=EMPTY_TEXT)
+        self._restart(seq=0, content=NOTHING)
 
-    def _restart(self, *, seq: int, text_json: str) -> None:
-        self._base_seq = self._anchor_seq = seq
-        self._anchor_text = text_json
+    def _restart(self, *, seq: int, content: Content) -> None:
+        self._base_seq = seq
+        self._text_length = len(content.text)
         self._frames.clear()
         self._offsets.clear()
+        self._set_anchor(seq, content)
+
+    def _set_anchor(self, seq: int, anchor: bytes | Content) -> None:
+        self._anchor_seq, self._anchor, self._anchor_json = seq, anchor, None
+
+    def _append_entry(self, cursor: Cursor, kind: str, payload: bytes) -> None:
+        text = payload.decode()
+        if kind == TEXT_ENTRY:
+            self._append(cursor, DELTA_KIND, delta_payload(seq=cursor.seq, offset=self._text_length, text=text))
+            self._text_length += len(text)
+        elif kind == JSON_ENTRY:
+            self._append(cursor, STRUCTURED_KIND, structured_delta_payload(seq=cursor.seq, piece=text))
+        else:
+            if kind == DELTA_KIND:
+                self._text_length += len(json.loads(text)["text"])
+            self._append(cursor, kind, ascii_of(text))
 
     def _append(self, cursor: Cursor, kind: str, payload: str) -> None:
         frame = event_frame(cursor, kind, payload)
@@ -142,13 +177,13 @@ class Feed:
         self.bytes_total += len(frame)
         self.is_ended = kind == END_KIND
 
-    def _take_snapshot(self, seq: int, text_json: str) -> bool:
+    def _take_snapshot(self, seq: int, payload: bytes) -> bool:
         if seq < self.top.seq:
             return False
         if seq > self.top.seq:
-            self._restart(seq=seq, text_json=text_json)
+            self._restart(seq=seq, content=read_content_entry(payload))
             return True
-        self._anchor_seq, self._anchor_text = seq, text_json
+        self._set_anchor(seq, payload)
         dropped = max(0, len(self._frames) - KEPT_BEFORE_SNAPSHOT)
         del self._frames[:dropped], self._offsets[:dropped]
         self._base_seq += dropped
@@ -158,5 +193,5 @@ class Feed:
         before_end = Cursor(epoch=terminal.epoch, seq=terminal.end_seq - 1)
         if self.top != before_end:
             self._epoch = terminal.epoch
-            self._restart(seq=before_end.seq, text_json=ascii_text(terminal.text))
+            self._restart(seq=before_end.seq, content=terminal.content)
         self._append(terminal.end, END_KIND, end_payload(terminal))

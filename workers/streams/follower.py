@@ -9,6 +9,7 @@ from typing import Final, TypeAlias, cast
 import structlog
 
 from workers.streams.cursor import parse_entry_id
+from workers.streams.errors import UnreadableEntry
 from workers.streams.feed import Feed
 from workers.streams.link import LOST, Command, RedisLink
 from workers.streams.wire import stream_key
@@ -122,8 +123,8 @@ def take_entries(feed: Feed, entries: RawEntries) -> bool:
         try:
             cursor, _ = parse_entry_id(entry_id)
             kind, payload = fields
-            is_news = feed.take_entry(cursor, kind.decode(), payload.decode()) or is_news
-        except ValueError:
+            is_news = feed.take_entry(cursor, kind.decode(), payload) or is_news
+        except (UnreadableEntry, ValueError, KeyError, TypeError):
             # Not written by this program. Left out, it costs its stream a snapshot at most, and the others nothing.
             _log.warning("stream_entry_unreadable", generation_id=feed.generation_id, entry_id=repr(entry_id))
     if entries:

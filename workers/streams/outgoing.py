@@ -5,19 +5,21 @@ has its seq and its bytes for ever: sending it twice is harmless, because Redis 
 """
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from workers.providers.surrogates import SurrogateJoiner
+from workers.streams.content import Content, content_entry
 from workers.streams.cursor import Cursor, event_entry_id, snapshot_entry_id
+from workers.streams.growing import GrowingText
+from workers.streams.happenings import Happening
 from workers.streams.link import Command, Reply
 from workers.streams.wire import (
+    ARTIFACT_KIND,
     END_KIND,
     ENTRY_LIFETIME_S,
+    JSON_ENTRY,
+    PROGRESS_KIND,
     SNAPSHOT_KIND,
-    ascii_json,
-    ascii_text,
-    delta_payload,
+    TEXT_ENTRY,
     stream_key,
 )
 
@@ -28,9 +30,19 @@ SNAPSHOT_EVERY_ENTRIES: Final = 2_000
 SNAPSHOT_EVERY_BYTES: Final = 512 * 1024
 """Whichever comes first replaces what lies before it in Redis by one snapshot entry."""
 
-DELTA_KIND: Final = "delta"
-PROGRESS_KIND: Final = "progress"
-START_KIND: Final = "start"
+ENTRY_OVERHEAD_BYTES: Final = 24
+"""What Redis needs for an entry besides its data: measured, and rounded up."""
+
+MOST_PER_CONTENT: Final = 2.5
+FREE_BYTES: Final = 4_096
+"""A stream may take so many times its content in Redis, and this much more, before a snapshot replaces its history.
+Each snapshot is larger than the one before by a fixed part, so all of them together cost a few times the content."""
+
+LEAST_PER_SNAPSHOT: Final = 0.25
+"""How much must have been appended since the last snapshot, as a part of its size, before another is written."""
+
+REFRESH_S: Final = 3_600.0
+"""How often the lifetime of a stream that is written is renewed."""
 
 
 class Step(NamedTuple):
@@ -43,37 +55,40 @@ class Step(NamedTuple):
 class _Entry(NamedTuple):
     seq: int
     kind: str
-    payload: str
-    text_end: int
+    payload: bytes
+    happening: Happening | None = None
+    end: int = 0
+    """Of the text or structured output it belongs to, in code points."""
 
 
 class Outgoing:
-    """The unconfirmed end of one stream, and the whole text so far."""
+    """The unconfirmed end of one stream, and everything produced so far."""
 
     def __init__(self, generation_id: str, epoch: int) -> None:
         self.epoch = epoch
         self.sealed_seq = 0
         self.doubtful = False
         """Redis may not hold what was confirmed, or may hold more: ask before sending."""
+        self.text = GrowingText()
+        self.json = GrowingText()
+        self.artifacts: list[dict[str, object]] = []
+        self.value: Happening | None = None
+        """The event that carries the whole of the structured output."""
         self._key = stream_key(generation_id)
-        self._joiner = SurrogateJoiner()
-        self._text_parts: list[str] = []
-        self._sealed_text_end = 0
         self._run: list[str] = []
-        self._waiting: list[str | tuple[str, Mapping[str, object]]] = []
+        self._run_kind = TEXT_ENTRY
+        self._waiting: list[Happening | tuple[str, str]] = []
         self._entries: deque[_Entry] = deque()
         self._confirmed_seq = 0
-        self._confirmed_text_end = 0
+        self._confirmed_artifacts = 0
+        self._confirmed_value = False
+        self._progress: dict[str, object] | None = None
         self._bridge_due = False
         self._entries_since_trim = 0
         self._bytes_since_trim = 0
-
-    @property
-    def text(self) -> str:
-        """Everything produced so far."""
-        if len(self._text_parts) > 1:
-            self._text_parts = ["".join(self._text_parts)]
-        return self._text_parts[0] if self._text_parts else ""
+        self._snapshot_bytes = 0
+        self._content_bytes = 0
+        self._refreshed_s = float("-inf")
 
     @property
     def is_drained(self) -> bool:
@@ -85,39 +100,51 @@ class Outgoing:
         """How many pieces of text the next delta would join."""
         return len(self._run)
 
-    def add_text(self, piece: str) -> bool:
-        """Take a piece of text as the provider cut it; false if nothing can be sent yet."""
-        piece = self._joiner.push(piece)
-        if piece:
-            self._text_parts.append(piece)
-            self._run.append(piece)
-        return bool(piece)
+    def add_text(self, piece: str) -> str:
+        """Take a piece of text as the provider cut it; return what can be sent of it now."""
+        return self._add_piece(TEXT_ENTRY, self.text.push(piece))
 
-    def add_event(self, kind: str, data: Mapping[str, object]) -> None:
+    def add_json(self, piece: str) -> str:
+        """Take a piece of structured output; return what can be sent of it now."""
+        return self._add_piece(JSON_ENTRY, self.json.push(piece))
+
+    def flush_pieces(self) -> str:
+        """Take what was held back as half a character; return the text among it."""
+        self._add_piece(JSON_ENTRY, self.json.flush())
+        return self._add_piece(TEXT_ENTRY, self.text.flush())
+
+    def add(self, happening: Happening) -> None:
         """Take an event; of several `progress` in a row only the last is worth sending."""
         self._close_run()
-        last = self._waiting[-1] if self._waiting else ""
-        if kind == PROGRESS_KIND and not isinstance(last, str) and last[0] == PROGRESS_KIND:
+        last = self._waiting[-1] if self._waiting else None
+        if happening.kind == PROGRESS_KIND and isinstance(last, Happening) and last.kind == PROGRESS_KIND:
             self._waiting.pop()
-        self._waiting.append((kind, data))
+        self._waiting.append(happening)
+        if happening.kind == ARTIFACT_KIND:
+            self.artifacts.append(happening.data())
+        elif happening.is_value:
+            self.value = happening
 
     def add_end(self, payload: str) -> None:
         """Take the `end` event, already rendered; everything else must be sealed."""
         assert not self._run
         assert not self._waiting
-        self._seal(END_KIND, payload, self._sealed_text_end)
+        self._seal(END_KIND, payload.encode("ascii"))
 
     def seal_all(self) -> None:
-        """Give everything taken so far its seq, whatever Redis is doing; no text may follow."""
-        if left := self._joiner.flush():
-            self._text_parts.append(left)
-            self._run.append(left)
-        self._seal_waiting()
+        """Give everything taken so far its seq, whatever Redis is doing."""
+        self._close_run()
+        for item in self._waiting:
+            if isinstance(item, Happening):
+                self._seal(item.kind, item.payload(self.sealed_seq + 1), happening=item)
+            else:
+                self._seal_pieces(*item)
+        self._waiting.clear()
 
-    def steps(self) -> list[Step]:
+    def steps(self, now_s: float) -> list[Step]:
         """The commands that bring Redis up to date; each may safely be sent again after `reconcile`."""
         if not self._entries:
-            self._seal_waiting()
+            self.seal_all()
         steps: list[Step] = []
         if self._bridge_due:
             steps += self._snapshot_steps(trim=False)
@@ -129,10 +156,12 @@ class Outgoing:
             create: tuple[str, ...] = () if is_first else ("NOMKSTREAM",)
             steps.append(Step(("XADD", self._key, *create, entry_id, entry.kind, entry.payload), entry.seq))
             if is_first:
-                # An earlier attempt's text is not part of this one, and a stream must not outlive its readers.
+                # An earlier attempt's text is not part of this one.
                 steps.append(Step(("XTRIM", self._key, "MINID", "=", f"{self.epoch}-0"), 0))
-            if is_first or entry.kind == END_KIND:
+            if is_first or entry.kind == END_KIND or now_s - self._refreshed_s >= REFRESH_S:
+                # A stream must outlive its generation, and its readers, and nothing else.
                 steps.append(Step(("EXPIRE", self._key, ENTRY_LIFETIME_S), 0))
+                self._refreshed_s = now_s
             is_first = False
         return steps
 
@@ -140,11 +169,13 @@ class Outgoing:
         """Take Redis's answer to a step; false if the later ones must not count because this one failed."""
         if reply is None or isinstance(reply, Exception):
             self.doubtful = True
+            self._refreshed_s = float("-inf")
             return False
         if step.confirms:
             self._confirm(step.confirms)
         elif step.command[0] == "XADD":
             self._bridge_due = False
+            self._snapshot_bytes = len(step.command[-1]) if isinstance(step.command[-1], bytes) else 0
         elif step.command[0] == "XTRIM":
             self._entries_since_trim = self._bytes_since_trim = 0
         return True
@@ -172,52 +203,78 @@ class Outgoing:
         """Redis may have changed behind our back: ask before the next append."""
         self.doubtful = self.doubtful or self.sealed_seq > 0
 
+    def _add_piece(self, kind: str, piece: str) -> str:
+        if piece:
+            if kind != self._run_kind:
+                self._close_run()
+                self._run_kind = kind
+            self._run.append(piece)
+        return piece
+
     def _close_run(self) -> None:
         if self._run:
-            self._waiting.append("".join(self._run))
+            self._waiting.append((self._run_kind, "".join(self._run)))
             self._run.clear()
 
-    def _seal_waiting(self) -> None:
-        self._close_run()
-        for item in self._waiting:
-            if isinstance(item, str):
-                self._seal_text(item)
-            else:
-                self._seal_event(*item)
-        self._waiting.clear()
+    def _seal_pieces(self, kind: str, pieces: str) -> None:
+        growing = self.text if kind == TEXT_ENTRY else self.json
+        for start in range(0, len(pieces), MAX_DELTA_CODE_POINTS):
+            part = pieces[start : start + MAX_DELTA_CODE_POINTS]
+            growing.sealed_end += len(part)
+            self._seal(kind, part.encode(), end=growing.sealed_end)
 
-    def _seal_text(self, text: str) -> None:
-        for start in range(0, len(text), MAX_DELTA_CODE_POINTS):
-            part = text[start : start + MAX_DELTA_CODE_POINTS]
-            payload = delta_payload(seq=self.sealed_seq + 1, offset=self._sealed_text_end, text=part)
-            self._seal(DELTA_KIND, payload, self._sealed_text_end + len(part))
-
-    def _seal_event(self, kind: str, data: Mapping[str, object]) -> None:
-        numbered = data if kind == START_KIND else {"seq": self.sealed_seq + 1, **data}
-        self._seal(kind, ascii_json(numbered), self._sealed_text_end)
-
-    def _seal(self, kind: str, payload: str, text_end: int) -> None:
+    def _seal(self, kind: str, payload: bytes, *, happening: Happening | None = None, end: int = 0) -> None:
         self.sealed_seq += 1
-        self._sealed_text_end = text_end
-        self._entries.append(_Entry(self.sealed_seq, kind, payload, text_end))
+        self._entries.append(_Entry(self.sealed_seq, kind, payload, happening, end))
 
     def _confirm(self, seq: int) -> None:
         while self._entries and self._entries[0].seq <= seq:
             entry = self._entries.popleft()
             self._confirmed_seq = entry.seq
-            self._confirmed_text_end = entry.text_end
             self._entries_since_trim += 1
             self._bytes_since_trim += len(entry.payload)
+            self._confirm_content(entry)
+
+    def _confirm_content(self, entry: _Entry) -> None:
+        if entry.kind == TEXT_ENTRY:
+            self.text.confirmed_end = entry.end
+        elif entry.kind == JSON_ENTRY:
+            self.json.confirmed_end = entry.end
+        elif entry.happening is None or entry.kind == PROGRESS_KIND:
+            self._progress = self._progress if entry.happening is None else entry.happening.data()
+            return
+        elif entry.kind == ARTIFACT_KIND:
+            self._confirmed_artifacts += 1
+        elif entry.happening.is_value:
+            self._confirmed_value = True
+        self._content_bytes += len(entry.payload)
 
     def _trim_is_due(self) -> bool:
-        return self._entries_since_trim >= SNAPSHOT_EVERY_ENTRIES or self._bytes_since_trim >= SNAPSHOT_EVERY_BYTES
+        if self._entries_since_trim >= SNAPSHOT_EVERY_ENTRIES or self._bytes_since_trim >= SNAPSHOT_EVERY_BYTES:
+            return True
+        since_bytes = self._bytes_since_trim + self._entries_since_trim * ENTRY_OVERHEAD_BYTES
+        # However large snapshots are, each must pay for itself: written often, they would cost the square of the text.
+        is_worth_it = since_bytes >= self._snapshot_bytes * LEAST_PER_SNAPSHOT
+        return is_worth_it and self._snapshot_bytes + since_bytes > MOST_PER_CONTENT * self._content_bytes + FREE_BYTES
 
     def _snapshot_steps(self, *, trim: bool) -> list[Step]:
         entry_id = snapshot_entry_id(Cursor(epoch=self.epoch, seq=self._confirmed_seq))
-        covered = ascii_text(self.text[: self._confirmed_text_end])
         create: tuple[str, ...] = ("NOMKSTREAM",) if trim else ()
-        steps = [Step(("XADD", self._key, *create, entry_id, SNAPSHOT_KIND, covered), 0)]
+        steps = [Step(("XADD", self._key, *create, entry_id, SNAPSHOT_KIND, content_entry(self._confirmed())), 0)]
         if trim:
             steps.append(Step(("XTRIM", self._key, "MINID", "=", entry_id), 0))
         steps.append(Step(("EXPIRE", self._key, ENTRY_LIFETIME_S), 0))
         return steps
+
+    def _confirmed(self) -> Content:
+        structured: dict[str, object] = {}
+        if self.json.confirmed_end:
+            structured["json"] = self.json.confirmed
+        if self._confirmed_value and self.value is not None:
+            structured = {"json": self.json.confirmed, **self.value.value_part()}
+        return Content(
+            text=self.text.confirmed,
+            artifacts=self.artifacts[: self._confirmed_artifacts],
+            structured=structured or None,
+            progress=self._progress,
+        )

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from ledger.amounts import format_credits
+from workers.streams.content import Content
 from workers.streams.cursor import Cursor
 from workers.streams.wire import ascii_json
 
@@ -50,7 +51,15 @@ class Terminal(Struct, frozen=True, kw_only=True):
     """Where structured output stands: `{"json": text so far}`, and `"value"` once it is complete."""
 
     def __post_init__(self) -> None:
-        assert self.end_seq >= UNWRITTEN_END_SEQ or not self.text, "a text needs an event or a snapshot before the end"
+        has_content = self.text or self.artifacts or self.structured is not None
+        assert self.end_seq >= UNWRITTEN_END_SEQ or not has_content, (
+            "content needs an event or a snapshot before the end"
+        )
+
+    @property
+    def content(self) -> Content:
+        """What a snapshot of it holds; nobody needs to see its progress any more."""
+        return Content(self.text, self.artifacts, self.structured)
 
     @property
     def end(self) -> Cursor:

@@ -16,8 +16,10 @@ import structlog
 
 from workers.streams.cursor import Cursor, parse_entry_id
 from workers.streams.generation_stream import FLUSH_TIMEOUT_S, GenerationStream
+from workers.streams.happenings import Happening
 from workers.streams.link import LOST, RedisLink, Reply
-from workers.streams.outgoing import START_KIND, Step
+from workers.streams.outgoing import Step
+from workers.streams.wire import START_KIND
 
 COALESCE_S: Final = 0.025
 COALESCE_PIECES: Final = 64
@@ -67,17 +69,24 @@ class StreamWriter:
         return len(self._open)
 
     def open(
-        self, generation_id: str, *, epoch: int, model: str, may_append: Callable[[], bool] = lambda: True
+        self,
+        generation_id: str,
+        *,
+        epoch: int,
+        model: str,
+        may_append: Callable[[], bool] = lambda: True,
+        code_blocks: bool = False,
     ) -> GenerationStream:
         """Start the stream of one attempt; its `start` event is sent at once.
 
+        With `code_blocks`, each fenced code block of its text becomes an `artifact` event as soon as it is whole.
         `may_append` is asked before every write: true as long as the attempt's lease certainly holds. While it says no,
         nothing of this stream is sent.
         """
         assert epoch > 0
-        stream = GenerationStream(self, generation_id, epoch, may_append)
+        stream = GenerationStream(self, generation_id, epoch, may_append, code_blocks=code_blocks)
         self._open[stream] = None
-        stream.outgoing.add_event(START_KIND, {"generation_id": generation_id, "epoch": epoch, "model": model})
+        stream.outgoing.add(Happening(START_KIND, {"generation_id": generation_id, "epoch": epoch, "model": model}))
         self.note(stream)
         return stream
 
@@ -159,7 +168,8 @@ class StreamWriter:
         await self._reconcile([stream for stream in due if stream.outgoing.doubtful])
         # The lease is asked for again because reconciling has waited for Redis.
         due = [stream for stream in due if not stream.fenced and stream.may_append()]
-        plan = [(stream, step) for stream in due for step in stream.outgoing.steps()]
+        now_s = time.monotonic()
+        plan = [(stream, step) for stream in due for step in stream.outgoing.steps(now_s)]
         if plan:
             replies = await self._link.execute([step.command for _, step in plan])
             self._settle(plan, replies)
