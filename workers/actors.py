@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 import dramatiq
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
@@ -13,15 +12,17 @@ from structlog.contextvars import clear_contextvars
 
 from workers.execution import RUN_LIMIT_S
 from workers.logs import bind_request
-from workers.queue import GENERATIONS_QUEUE, RUN_GENERATION
+from workers.queue import ACTORS, QUEUES
 from workers.runtime import WorkerRuntime
+from workers.shifts import WORK_LIMIT_S
+from workers.tiers import Tier
 
 if TYPE_CHECKING:
     from dramatiq import Broker, MessageProxy, Worker
 
     from workers.settings import Settings
 
-TIME_LIMIT_MS: Final = int(RUN_LIMIT_S * 1_000) + 120_000
+TIME_LIMIT_MS: Final = int((WORK_LIMIT_S + RUN_LIMIT_S) * 1_000) + 120_000
 """The last resort: calls to providers have time-outs of their own that are shorter."""
 
 INTERRUPT_CHECK_S: Final = 1.0
@@ -47,7 +48,7 @@ class RuntimeMiddleware(AsyncIO):
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Start the event loop and open the runtime on it."""
-        # What runs counts as prefetched: with as many as there are threads, no message waits in a busy worker's memory.
+        # What runs counts as prefetched: with as many as there are threads, none waits in a busy worker.
         worker.queue_prefetch = worker.worker_threads
         thread = EventLoopThread(logging.getLogger(__name__), interrupt_check_ival=INTERRUPT_CHECK_S)
         thread.daemon = True
@@ -106,20 +107,23 @@ def worker_middleware(settings: Settings) -> tuple[RuntimeMiddleware, list[Middl
 def declare_actors(broker: Broker, middleware: RuntimeMiddleware) -> None:
     """Declare all actors on a worker's broker."""
 
-    @dramatiq.actor(
-        actor_name=RUN_GENERATION,
-        queue_name=GENERATIONS_QUEUE,
-        broker=broker,
-        max_retries=0,
-        time_limit=TIME_LIMIT_MS,
-    )
-    async def run_generation(  # pyright: ignore[reportUnusedFunction]  # the broker keeps it
-        account_id: str, generation_id: str
-    ) -> None:
-        """Run one admitted generation and settle it.
+    async def run_generations() -> None:
+        """Run what is next, and what follows, until nothing is ready.
 
-        Delivered at least once: a generation that is claimed or has ended returns at once, and the settlement's command
-        key is derived from its id, so a crash after the provider answered may cost us a second call but never charges
-        the customer twice. Not retried by Dramatiq: the outbox and the lease bring back whatever was not finished.
+        Delivered at least once: a message says only that there is something to do, so a second one finds that done, and
+        a settlement's command key is derived from its generation, so a crash after the provider answered may cost us a
+        second call but never charges the customer twice. Not retried by Dramatiq: the outbox and the lease bring back
+        whatever was not finished.
         """
-        await middleware.runtime.run(UUID(generation_id), account_id=UUID(account_id))
+        await middleware.runtime.work()
+
+    for tier in Tier:
+        declare = dramatiq.actor(
+            actor_name=ACTORS[tier],
+            queue_name=QUEUES[tier],
+            broker=broker,
+            priority=tier,
+            max_retries=0,
+            time_limit=TIME_LIMIT_MS,
+        )
+        declare(run_generations)

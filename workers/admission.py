@@ -23,8 +23,9 @@ from workers.context import GenerationContext
 from workers.errors import GenerationNotRetryable
 from workers.generations import Generation, GenerationStatus, generation_of_row, get_generation, sql
 from workers.models import Model
+from workers.positions import Place
 from workers.providers import Usage
-from workers.queue import Dispatch
+from workers.queue import WakeUp
 from workers.requests import (
     GenerationRequest,
     Route,
@@ -34,6 +35,7 @@ from workers.requests import (
     provider_request,
     read_request,
 )
+from workers.tiers import Tier
 
 FREEZE_TTL_S: Final = 3_600
 DEADLINE_S: Final = 2_700
@@ -50,6 +52,13 @@ class Admitted(Struct, frozen=True):
     replayed: bool
 
 
+class BatchItem(NamedTuple):
+    """Which item of which batch a generation is."""
+
+    batch_id: UUID
+    ordinal: int
+
+
 async def admit(
     context: GenerationContext,
     account_id: UUID,
@@ -57,6 +66,7 @@ async def admit(
     *,
     idempotency_key: str | None = None,
     request_id: str,
+    batch_item: BatchItem | None = None,
 ) -> Admitted:
     """Take on a generation, or return the one that this key already led to.
 
@@ -68,7 +78,7 @@ async def admit(
         AccountNotFound: there is no such account.
         Contended: the database could not take it now.
     """
-    wish = _Wish(account_id, request.sha256(), idempotency_key, request_id)
+    wish = _Wish(account_id, request.sha256(), idempotency_key, request_id, batch_item=batch_item)
     earlier = await _find_replay(context, wish)
     if earlier is not None:
         return Admitted(earlier, replayed=True)
@@ -116,6 +126,7 @@ class _Wish(NamedTuple):
     idempotency_key: str | None
     request_id: str
     retry_of: UUID | None = None
+    batch_item: BatchItem | None = None
 
     @property
     def key_sha256(self) -> bytes | None:
@@ -125,7 +136,11 @@ class _Wish(NamedTuple):
 async def _take_on(context: GenerationContext, wish: _Wish, stored: StoredRequest, model: Model) -> Admitted:
     chain = await context.catalogue.chain(model, stored.mode)
     routes = tuple(Route(each.definition.name, each.version, each.price_version) for each in chain)
-    generation, statement = _prepare(context, wish, msgspec.structs.replace(stored, routes=routes), chain)
+    tier = await context.tiers.of(wish.account_id)
+    place = await context.places.of_next(wish.account_id, tier=tier, provider=model.definition.provider)
+    generation, statement = _prepare(
+        context, wish, msgspec.structs.replace(stored, routes=routes), chain, tier=tier, place=place
+    )
     try:
         original_id = await _write(context, generation, statement, wish)
     except (IdempotencyKeyReused, psycopg.errors.UniqueViolation):
@@ -138,12 +153,18 @@ async def _take_on(context: GenerationContext, wish: _Wish, stored: StoredReques
     if original_id != generation.id:
         original = await get_generation(context.database, original_id, account_id=wish.account_id)
         return Admitted(original, replayed=True)
-    context.queue.send(Dispatch(wish.account_id, generation.id, wish.request_id))
+    context.queue.send(WakeUp(tier, wish.request_id))
     return Admitted(generation, replayed=False)
 
 
 def _prepare(
-    context: GenerationContext, wish: _Wish, stored: StoredRequest, chain: tuple[Model, ...]
+    context: GenerationContext,
+    wish: _Wish,
+    stored: StoredRequest,
+    chain: tuple[Model, ...],
+    *,
+    tier: Tier,
+    place: Place,
 ) -> tuple[Generation, Statement]:
     generation_id, now_us = uuid7(), time.time_ns() // 1_000
     model = chain[0]
@@ -163,6 +184,10 @@ def _prepare(
         retry_of=wish.retry_of,
         request_id=wish.request_id,
         created_at_us=now_us,
+        tier=tier,
+        batch_id=None if wish.batch_item is None else wish.batch_item.batch_id,
+        queue_position=place.position,
+        queue_wait_s=place.wait_s,
     )
     parameters: dict[str, object] = {
         "id": generation_id,
@@ -183,6 +208,11 @@ def _prepare(
         "request_sha256": wish.request_sha256,
         "body": stored.encode(),
         "resend_after": f"{RESEND_AFTER_S} s",
+        "tier": tier,
+        "queue_position": place.position,
+        "queue_wait_s": place.wait_s,
+        "batch_id": generation.batch_id,
+        "batch_ordinal": None if wish.batch_item is None else wish.batch_item.ordinal,
     }
     return generation, (sql.ADMIT_GENERATION, parameters)
 

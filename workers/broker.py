@@ -9,8 +9,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from workers.doorbell import DoorbellBroker
-from workers.queue import GENERATIONS_QUEUE
+from workers.queue import QUEUES
 from workers.settings import Settings, SettingsError
+from workers.tiers import Tier
 
 HEARTBEAT_TIMEOUT_MS: Final = 5_000
 EVERY_COMMAND: Final = 1_000_000
@@ -39,19 +40,22 @@ def make_broker(settings: Settings, *, middleware: list[Middleware]) -> Broker:
     """
     scheme = settings.broker_url.partition(":")[0]
     if scheme in {"redis", "rediss", "unix"}:
-        broker: Broker = _make_redis_broker(settings.broker_url, middleware)
+        broker: Broker = _make_redis_broker(settings, middleware)
     elif scheme in {"amqp", "amqps"}:
         broker = _make_rabbitmq_broker(settings.broker_url, middleware)
     else:
         raise SettingsError("BROKER_URL must begin with redis://, rediss://, unix://, amqp:// or amqps://")
-    broker.declare_queue(GENERATIONS_QUEUE)
+    for name in QUEUES.values():
+        broker.declare_queue(name)
     return broker
 
 
-def _make_redis_broker(url: str, middleware: list[Middleware]) -> RedisBroker:
+def _make_redis_broker(settings: Settings, middleware: list[Middleware]) -> RedisBroker:
     return DoorbellBroker(
-        client=_make_client(url),
-        waiting_client=_make_client(url),
+        client=_make_client(settings.broker_url),
+        waiting_client=_make_client(settings.broker_url),
+        room=settings.worker_threads,
+        shares={QUEUES[Tier.free]: settings.free_threads},
         middleware=middleware,
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=EVERY_COMMAND,

@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 from msgspec import Struct
+from psycopg import AsyncConnection
 
 from ledger.database import Database
 from ledger.rows import to_us
 from workers.call_records import Call, encode_calls
 from workers.generations import sql
+from workers.limits import Holder
 from workers.requests import StoredRequest
+from workers.tiers import Tier
 
 LEASE_S: Final = 5.0
 LEASE_MARGIN_S: Final = 0.5
@@ -31,33 +34,64 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str
     deadline_at_us: int
     cancel_requested: bool
+    provider: str
+    """Of the model that was asked for; a fallback may be another's."""
+    tier: Tier
     request: StoredRequest
     lease_ends_s: float
     """By our monotonic clock, measured from before the database was asked."""
 
+    @classmethod
+    def of_row(cls, row: Sequence[Any], *, asked_s: float) -> Self:
+        """Read a row of `claim_generation.sql` or `claim_next_generation.sql`."""
+        return cls(
+            generation_id=row[0],
+            account_id=row[1],
+            attempt=row[2],
+            model=row[3],
+            price_version=row[4],
+            max_output_tokens=row[5],
+            frozen_microcredits=row[6],
+            request_id=row[7],
+            deadline_at_us=to_us(row[8]),
+            cancel_requested=row[9] is not None,
+            provider=row[10],
+            tier=Tier(row[11]),
+            request=StoredRequest.decode(row[12]),
+            lease_ends_s=asked_s + LEASE_S - LEASE_MARGIN_S,
+        )
+
+    @property
+    def holder(self) -> Holder:
+        """Who holds this attempt's place at its provider."""
+        return Holder(self.provider, f"{self.generation_id}:{self.attempt}")
+
+
+async def claim_next(
+    connection: AsyncConnection[Any], *, owner: UUID, tiers: Sequence[Tier], full_providers: Sequence[str]
+) -> Claim | None:
+    """Claim what is next in the first of these tiers that has something ready; `None` if nothing is.
+
+    It is ours once the caller's transaction commits.
+    """
+    asked_s = time.monotonic()
+    parameters = {
+        "owner": owner,
+        "lease": f"{LEASE_S} s",
+        "tiers": list(tiers),
+        "full_providers": list(full_providers),
+    }
+    row = await (await connection.execute(sql.CLAIM_NEXT_GENERATION, parameters)).fetchone()
+    return None if row is None else Claim.of_row(row, asked_s=asked_s)
+
 
 async def claim_generation(database: Database, generation_id: UUID, *, account_id: UUID, owner: UUID) -> Claim | None:
-    """Claim a queued generation; `None` if it runs already, has ended, or is unknown."""
+    """Claim one queued generation out of turn; `None` if it runs already, has ended, or is unknown."""
     asked_s = time.monotonic()
     parameters = {"id": generation_id, "account_id": account_id, "owner": owner, "lease": f"{LEASE_S} s"}
     async with database.connection() as connection:
         row = await (await connection.execute(sql.CLAIM_GENERATION, parameters)).fetchone()
-    if row is None:
-        return None
-    return Claim(
-        generation_id=row[0],
-        account_id=row[1],
-        attempt=row[2],
-        model=row[3],
-        price_version=row[4],
-        max_output_tokens=row[5],
-        frozen_microcredits=row[6],
-        request_id=row[7],
-        deadline_at_us=to_us(row[8]),
-        cancel_requested=row[9] is not None,
-        request=StoredRequest.decode(row[10]),
-        lease_ends_s=asked_s + LEASE_S - LEASE_MARGIN_S,
-    )
+    return None if row is None else Claim.of_row(row, asked_s=asked_s)
 
 
 async def release_generation(database: Database, claim: Claim, calls: Sequence[Call]) -> bool:

@@ -10,9 +10,12 @@ from ledger.database import Database
 from ledger.writer import LedgerWriter
 from workers.broker import make_sending_broker
 from workers.catalogue import Catalogue
+from workers.limits import ProviderLimits
+from workers.positions import Places
 from workers.providers import ProviderRegistry
 from workers.queue import GenerationQueue
 from workers.settings import Settings
+from workers.tiers import Tiers
 
 REDIS_CONNECTIONS: Final = 16
 
@@ -26,6 +29,9 @@ class GenerationContext(NamedTuple):
     providers: ProviderRegistry
     queue: GenerationQueue
     redis: Redis
+    tiers: Tiers
+    places: Places
+    limits: ProviderLimits
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +46,17 @@ async def open_context(
         stack.callback(broker.close)
         queue = await stack.enter_async_context(GenerationQueue(broker))
         redis = await stack.enter_async_context(make_redis(settings.redis_url))
-        yield GenerationContext(database, writer, Catalogue(database, providers), providers, queue, redis)
+        yield GenerationContext(
+            database=database,
+            writer=writer,
+            catalogue=Catalogue(database, providers),
+            providers=providers,
+            queue=queue,
+            redis=redis,
+            tiers=Tiers(database),
+            places=Places(database, redis),
+            limits=ProviderLimits(redis, settings.provider_limits),
+        )
 
 
 def make_redis(redis_url: str) -> Redis:

@@ -3,10 +3,15 @@
 Dramatiq's consumer polls: quickly and it keeps Redis busy, slowly and every message waits. Here whoever enqueues also
 rings a bell, a short list beside the queue that an idle consumer blocks on. A lost ring only costs the time until the
 consumer looks by itself, so the bell needs no guarantees.
+
+All consumers of a process share its room: together they take no more messages than it has threads, and from some queues
+only a share of that. So no message waits in the memory of a busy process while another is idle.
 """
 
 import contextlib
+import threading
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import redis
@@ -34,11 +39,24 @@ DELAYED_PICK_UP_MS: Final = 500
 
 
 class DoorbellBroker(RedisBroker):
-    """A Redis broker with a bell for each queue. Consumers block with a client of their own."""
+    """A Redis broker with a bell for each queue. Consumers block with a client of their own.
 
-    def __init__(self, *, client: redis.Redis, waiting_client: redis.Redis, **options: Any) -> None:
+    `room` is how many messages the process takes at once, `shares` how many of those may come from a queue.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: redis.Redis,
+        waiting_client: redis.Redis,
+        room: int,
+        shares: Mapping[str, int],
+        **options: Any,
+    ) -> None:
         self.waiting_client = waiting_client
         self._ringing_client = client
+        self._shares = dict(shares)
+        self._room = _Room(room)
         super().__init__(client=client, **options)  # pyright: ignore[reportUnknownMemberType]  # untyped there
 
     def bell(self, queue_name: str) -> str:
@@ -57,18 +75,42 @@ class DoorbellBroker(RedisBroker):
         """See `RedisBroker.consume`."""
         if queue_name == dq_name(q_name(queue_name)):
             return super().consume(queue_name, prefetch, DELAYED_PICK_UP_MS)
-        return _BellConsumer(self, queue_name, prefetch)
+        share = min(prefetch, self._shares.get(queue_name, prefetch))
+        return _BellConsumer(self, queue_name, share, self._room)
+
+
+class _Room:
+    """How many more messages the consumers of a process may take together."""
+
+    def __init__(self, size: int) -> None:
+        self.lock = threading.Lock()
+        self._size = size
+        self._consumers: dict[str, _BellConsumer] = {}
+
+    def enter(self, consumer: "_BellConsumer") -> None:
+        """Count this consumer, in place of an earlier one of its queue whose connection was lost."""
+        self._consumers[consumer.queue_name] = consumer
+
+    def left(self) -> int:
+        """Return how much room there is; hold the lock until it was used."""
+        return self._size - sum(consumer.outstanding_message_count for consumer in self._consumers.values())
 
 
 class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPrivateUsage]
-    def __init__(self, broker: DoorbellBroker, queue_name: str, prefetch: int) -> None:
+    def __init__(self, broker: DoorbellBroker, queue_name: str, share: int, room: _Room) -> None:
         # A time-out of zero: Dramatiq's own pauses are none, we make them here.
-        super().__init__(broker, queue_name, prefetch, timeout=0)
+        super().__init__(broker, queue_name, share, timeout=0)
+        self._share = share
+        self._room = room
         self._client = broker.waiting_client
         self._bell = broker.bell(queue_name)
+        room.enter(self)
 
     def __next__(self) -> MessageProxy | None:
-        message = super().__next__()
+        with self._room.lock:
+            outstanding = self.outstanding_message_count
+            self.prefetch = min(self._share, outstanding + max(0, self._room.left()))
+            message = super().__next__()
         if message is None:
             self._wait()
         return message

@@ -24,7 +24,7 @@ from workers.generations import Figures, GenerationStatus
 from workers.leases import Lease, LeaseKeeper
 from workers.logs import bind_request
 from workers.providers import ProviderError, ProviderNotConfigured
-from workers.queue import Dispatch, GenerationQueue
+from workers.queue import GenerationQueue, WakeUp
 from workers.results import MediaKeeping
 from workers.routes import Router, Served
 from workers.settlement import Ending
@@ -59,11 +59,16 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     owner: UUID
 
     async def run(self, generation_id: UUID, *, account_id: UUID) -> None:
-        """Claim a generation, run it and settle it. A second delivery finds it claimed or ended and does nothing."""
+        """Claim one generation out of turn, run it and settle it; one that is claimed or has ended is left alone."""
         claim = await claim_generation(self.database, generation_id, account_id=account_id, owner=self.owner)
         if claim is None:
             _log.debug("generation_not_claimable", generation_id=str(generation_id))
             return
+        await self.run_claimed(claim)
+
+    async def run_claimed(self, claim: Claim) -> None:
+        """Run what was claimed, and settle it."""
+        generation_id = claim.generation_id
         bind_request(claim.request_id, generation_id=str(generation_id), attempt=str(claim.attempt))
         with self.leases.hold(claim) as lease:
             # Opening the stream drops what an earlier attempt had streamed; a cancelled generation keeps it.
@@ -106,7 +111,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         records = [] if served is None else served.result.records
         if lease.stop_reason == "draining" and await release_generation(self.database, claim, records):
             _log.info("generation_released")
-            self.queue.send(Dispatch(claim.account_id, claim.generation_id, claim.request_id))
+            self.queue.send(WakeUp(claim.tier, claim.request_id))
         return True
 
     async def _serve(self, claim: Claim, lease: Lease, stream: GenerationStream) -> Served:

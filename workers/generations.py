@@ -96,6 +96,13 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     first_token_at_us: int | None = None
     finished_at_us: int | None = None
     cancel_requested_at_us: int | None = None
+    tier: int = 0
+    """Of its queue, by the number it is stored under; see `workers.tiers`."""
+    batch_id: UUID | None = None
+    queue_position: int | None = None
+    """How many were before it when it was admitted."""
+    queue_wait_s: int | None = None
+    """How long that was thought to take."""
     figures: Figures | None = None
     """What it took to serve it, once it has ended."""
     output: str | None = None
@@ -180,7 +187,8 @@ def generation_of_row(row: Sequence[Any]) -> Generation:
         price_version, max_output_tokens, attempts, retry_of, request_id, *usage, usage_estimated, finish_reason,
         error_code, error_message, provider_message, created_at, started_at, first_token_at, finished_at,
         cancel_requested_at, served_model, served_provider, fallback_used, cache_hit, input_length, database_us,
-        cache_read_us, credit_us, provider_us, cache_write_us, output, artifacts, structured,
+        cache_read_us, credit_us, provider_us, cache_write_us, tier, batch_id, queue_position, queue_wait_s, output,
+        artifacts, structured,
     ) = row  # fmt: skip
     figures = Figures(
         served_model=served_model,
@@ -222,6 +230,10 @@ def generation_of_row(row: Sequence[Any]) -> Generation:
         first_token_at_us=_us_or_none(first_token_at),
         finished_at_us=_us_or_none(finished_at),
         cancel_requested_at_us=_us_or_none(cancel_requested_at),
+        tier=tier,
+        batch_id=batch_id,
+        queue_position=queue_position,
+        queue_wait_s=queue_wait_s,
         figures=figures if GenerationStatus(status).is_terminal else None,
         output=None if output is None else bytes(output).decode(),
         artifacts=() if artifacts is None else tuple(msgspec.json.decode(bytes(artifacts))),

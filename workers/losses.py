@@ -18,10 +18,11 @@ from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_dead_lease
 from workers.generations import sql
 from workers.providers import ProviderNotConfigured
-from workers.queue import Dispatch
+from workers.queue import WakeUp
 from workers.requests import StoredRequest, provider_request
 from workers.settlement import Ending
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
+from workers.tiers import Tier
 
 BATCH: Final = 200
 LOST_LIMIT: Final = 3
@@ -47,6 +48,7 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int
     lost_attempts: int
     cancel_requested: bool
+    tier: int
     request_id: str
     body: bytes
 
@@ -87,7 +89,7 @@ async def _requeue(context: GenerationContext, lost: Lost, call: Call) -> int:
         if await (await connection.execute(sql.REQUEUE_LOST, parameters)).fetchone() is None:
             return 0
     _log.warning("worker_lost", generation_id=str(lost.generation_id), attempt=lost.attempt, request_id=lost.request_id)
-    context.queue.send(Dispatch(lost.account_id, lost.generation_id, lost.request_id))
+    context.queue.send(WakeUp(Tier(lost.tier), lost.request_id))
     return 1
 
 

@@ -5,7 +5,8 @@ from typing import Final
 from workers.admission import RESEND_AFTER_S
 from workers.context import GenerationContext
 from workers.generations import sql
-from workers.queue import Dispatch
+from workers.queue import WakeUp
+from workers.tiers import Tier
 
 BATCH: Final = 500
 LONGEST_S: Final = 5
@@ -16,15 +17,15 @@ BUSY_PATIENCE_S: Final = 30
 async def resend_outbox(context: GenerationContext) -> int:
     """Send what is due and return how many that was.
 
-    A message that turns out to be a second one does no harm: the first claim wins.
+    A message that turns out to be a second one does no harm: whoever it wakes finds nothing to do.
 
     Raises:
         RedisError, OSError: the broker is away; nothing was taken.
     """
-    depth = await context.queue.depth()
-    patience_s = 0 if depth == 0 else BUSY_PATIENCE_S
+    depths = await context.queue.depths()
     parameters = {
-        "patience": f"{patience_s} s",
+        "patience": [f"{0 if depths[tier] == 0 else BUSY_PATIENCE_S} s" for tier in Tier],
+        "full_providers": await context.limits.full_providers(),
         "resend_after": f"{RESEND_AFTER_S} s",
         "longest": f"{LONGEST_S} s",
         "limit": BATCH,
@@ -32,6 +33,6 @@ async def resend_outbox(context: GenerationContext) -> int:
     async with context.database.connection() as connection:
         rows = await (await connection.execute(sql.TAKE_DUE_OUTBOX, parameters)).fetchall()
     # Committed first: nothing is sent to the queue inside a transaction.
-    for row in rows:
-        context.queue.send(Dispatch(*row))
+    for tier, request_id in rows:
+        context.queue.send(WakeUp(Tier(tier), request_id))
     return len(rows)

@@ -1,12 +1,15 @@
-"""Telling workers that there is work. Nothing depends on it: the outbox sends again what was not taken up."""
+"""Telling workers that there is work. Nothing depends on it: the outbox sends again what was not taken up.
+
+A message wakes a worker for a tier and says no more: what runs next is picked from Postgres.
+"""
 
 import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, NamedTuple, Self
-from uuid import UUID
 
 import dramatiq
 import structlog
@@ -14,8 +17,10 @@ from dramatiq import Broker
 from dramatiq.errors import BrokerError
 from redis.exceptions import RedisError
 
-GENERATIONS_QUEUE: Final = "generations"
-RUN_GENERATION: Final = "run_generation"
+from workers.tiers import Tier
+
+QUEUES: Final[Mapping[Tier, str]] = {Tier.paid: "generations_paid", Tier.free: "generations_free"}
+ACTORS: Final[Mapping[Tier, str]] = {Tier.paid: "run_paid", Tier.free: "run_free"}
 WAITING_LIMIT: Final = 10_000
 BATCH_LIMIT: Final = 256
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -23,19 +28,18 @@ CLOSE_TIMEOUT_S: Final = 1.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class Dispatch(NamedTuple):
-    """One generation that a worker should take up."""
+class WakeUp(NamedTuple):
+    """Something of this tier is ready to run, or there is room again."""
 
-    account_id: UUID
-    generation_id: UUID
+    tier: Tier
     request_id: str
 
     def message(self) -> "dramatiq.Message[None]":
-        """Return the message; it carries ids, never what they stand for."""
+        """Return the message."""
         return dramatiq.Message(
-            queue_name=GENERATIONS_QUEUE,
-            actor_name=RUN_GENERATION,
-            args=(str(self.account_id), str(self.generation_id)),
+            queue_name=QUEUES[self.tier],
+            actor_name=ACTORS[self.tier],
+            args=(),
             kwargs={},
             options={"request_id": self.request_id},
         )
@@ -50,7 +54,7 @@ class GenerationQueue:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._waiting: deque[Dispatch] = deque()
+        self._waiting: deque[WakeUp] = deque()
         self._wake = asyncio.Event()
         self._sent = asyncio.Event()
         self._sent.set()
@@ -71,10 +75,10 @@ class GenerationQueue:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    def send(self, dispatch: Dispatch) -> None:
+    def send(self, wake_up: WakeUp) -> None:
         """Send soon, or never: returns at once and promises nothing."""
         if len(self._waiting) < WAITING_LIMIT:
-            self._waiting.append(dispatch)
+            self._waiting.append(wake_up)
             self._sent.clear()
             self._wake.set()
 
@@ -84,7 +88,16 @@ class GenerationQueue:
         Raises:
             RedisError, OSError: the broker is away.
         """
-        return await asyncio.to_thread(self._depth)
+        depths = [depth for depth in (await self.depths()).values() if depth is not None]
+        return sum(depths) if depths else None
+
+    async def depths(self) -> Mapping[Tier, int | None]:
+        """Return how many messages wait in the broker for each tier; `None` for a broker that cannot say.
+
+        Raises:
+            RedisError, OSError: the broker is away.
+        """
+        return await asyncio.to_thread(self._depths)
 
     async def _run(self) -> None:
         while True:
@@ -97,17 +110,17 @@ class GenerationQueue:
             if not self._waiting:
                 self._sent.set()
 
-    async def _send_batch(self, batch: list[Dispatch]) -> None:
+    async def _send_batch(self, batch: list[WakeUp]) -> None:
         try:
             await asyncio.to_thread(self._send, batch)
         except Exception:  # noqa: BLE001 - the outbox sends these, and those that follow must find this task alive
             _log.exception("dispatch_broke", left_to_outbox=len(batch))
 
-    def _send(self, batch: list[Dispatch]) -> None:
+    def _send(self, batch: list[WakeUp]) -> None:
         began_s = time.monotonic()
-        for sent, dispatch in enumerate(batch):
+        for sent, wake_up in enumerate(batch):
             try:
-                self._broker.enqueue(dispatch.message())  # pyright: ignore[reportUnknownMemberType]  # untyped there
+                self._broker.enqueue(wake_up.message())  # pyright: ignore[reportUnknownMemberType]  # untyped there
             except (BrokerError, RedisError, OSError) as error:
                 _log.warning(
                     "dispatch_failed",
@@ -118,9 +131,9 @@ class GenerationQueue:
                 )
                 return
 
-    def _depth(self) -> int | None:
+    def _depths(self) -> Mapping[Tier, int | None]:
         client = getattr(self._broker, "client", None)
         namespace = getattr(self._broker, "namespace", None)
         if client is None or namespace is None:
-            return None
-        return int(client.llen(f"{namespace}:{GENERATIONS_QUEUE}"))
+            return dict.fromkeys(Tier)
+        return {tier: int(client.llen(f"{namespace}:{name}")) for tier, name in QUEUES.items()}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Generator
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID, uuid4
@@ -20,13 +21,17 @@ from workers.claims import Claim
 from workers.context import make_redis
 from workers.execution import Runner
 from workers.leases import LeaseKeeper
+from workers.limits import ProviderLimits
 from workers.notices import hear_cancels
+from workers.picking import Picker
+from workers.positions import Pace
 from workers.providers import MediaResult, Provider, ProviderRegistry
 from workers.providers.errors import Unavailable
 from workers.queue import GenerationQueue
 from workers.results import Tell
 from workers.routes import Router
 from workers.settings import Settings
+from workers.shifts import Shift
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.writer import StreamWriter
 
@@ -35,6 +40,8 @@ DRAIN_S: Final = 2.0
 
 GIVE_BACK_S: Final = 1.0
 POOL_SIZE: Final = 8
+
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Contended, OSError)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -46,6 +53,7 @@ class WorkerRuntime:
         self._settings = settings
         self._stack = contextlib.AsyncExitStack()
         self._runner: Runner | None = None
+        self._shift: Shift | None = None
         self._idle = asyncio.Event()
         self._running = 0
         self._draining: asyncio.Task[None] | None = None
@@ -62,6 +70,7 @@ class WorkerRuntime:
             broker = make_sending_broker(settings)
             stack.callback(broker.close)
             catalogue = Catalogue(database, providers)
+            redis = await stack.enter_async_context(make_redis(settings.redis_url))
             self._runner = Runner(
                 database=database,
                 writer=await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note)),
@@ -70,9 +79,16 @@ class WorkerRuntime:
                 media=_NoMedia(),
                 catalogue=catalogue,
                 leases=await stack.enter_async_context(LeaseKeeper(settings.database_url)),
-                redis=await stack.enter_async_context(make_redis(settings.redis_url)),
+                redis=redis,
                 queue=await stack.enter_async_context(GenerationQueue(broker)),
                 owner=uuid4(),
+            )
+            limits = await stack.enter_async_context(ProviderLimits(redis, settings.provider_limits))
+            self._shift = Shift(
+                self._runner,
+                Picker(database, limits, owner=self._runner.owner, free_threads=settings.free_threads),
+                limits=limits,
+                pace=await stack.enter_async_context(Pace(redis)),
             )
             notices = asyncio.create_task(hear_cancels(settings.redis_url, self._runner.leases.cancel))
             stack.push_async_callback(_stop, notices)
@@ -89,18 +105,37 @@ class WorkerRuntime:
         await self._give_back()
         await self._stack.aclose()
 
+    async def work(self) -> None:
+        """Run what is next, and then what follows, until nothing is ready or the process stops.
+
+        What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
+        """
+        assert self._shift is not None, "the runtime is open while there are actors"
+        with self._counted():
+            try:
+                await self._shift.work()
+            except _AWAY as away:
+                _log.warning("work_left_to_sweeper", error=repr(away))
+
     async def run(self, generation_id: UUID, *, account_id: UUID) -> None:
-        """Run one generation to its end, or give it back if the process stops meanwhile.
+        """Run one generation out of turn to its end, or give it back if the process stops meanwhile.
 
         What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
         """
         assert self._runner is not None, "the runtime is open while there are actors"
+        with self._counted():
+            try:
+                await self._runner.run(generation_id, account_id=account_id)
+            except _AWAY as away:
+                _log.warning("generation_left_to_sweeper", generation_id=str(generation_id), error=repr(away))
+
+    @contextlib.contextmanager
+    def _counted(self) -> Generator[None]:
+        """Count as running."""
         self._running += 1
         self._idle.clear()
         try:
-            await self._runner.run(generation_id, account_id=account_id)
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Contended, OSError) as away:
-            _log.warning("generation_left_to_sweeper", generation_id=str(generation_id), error=repr(away))
+            yield
         finally:
             self._running -= 1
             if self._running == 0:
@@ -110,6 +145,8 @@ class WorkerRuntime:
         """Give back what has not ended within `DRAIN_S`. Returns at once."""
         if self._draining is None:
             _log.info("worker_drains", running=self._running)
+            if self._shift is not None:
+                self._shift.end()
             self._draining = asyncio.create_task(self._drain(), name="drain")
 
     async def drained(self) -> None:

@@ -1,6 +1,7 @@
 """What this installation was told by its environment. Nothing else reads the environment for these."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -10,6 +11,8 @@ import msgspec
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_WORKER_THREADS: Final = 512
 MAX_WORKER_THREADS: Final = 4_096
+DEFAULT_FREE_SHARE: Final = 0.5
+MAX_PROVIDER_LIMIT: Final = 1_000_000
 
 
 class SettingsError(Exception):
@@ -25,9 +28,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the queue is. Redis gets a database number of its own, because Dramatiq scans all keys in it."""
     worker_threads: int = DEFAULT_WORKER_THREADS
     """How many generations one worker process runs at once; each waits in a thread of its own."""
+    free_share: float = DEFAULT_FREE_SHARE
+    """How much of those may be generations of the free tier."""
+    provider_limits: Mapping[str, int] = {}
+    """How many calls may run at a provider at once, in all workers together; no limit for one that is not named."""
     log_format: str = "auto"
     log_level: str = "info"
     environment: Mapping[str, str] = {}
+
+    @property
+    def free_threads(self) -> int:
+        """How many generations of the free tier one worker process runs at once; at least one."""
+        return max(1, int(self.worker_threads * self.free_share))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -43,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             redis_url=redis_url,
             broker_url=_value(given, "BROKER_URL", "") or broker_url_beside(redis_url),
             worker_threads=_number(given, "HOLDFAST_WORKER_THREADS", DEFAULT_WORKER_THREADS, MAX_WORKER_THREADS),
+            free_share=_share(given, "HOLDFAST_FREE_SHARE", DEFAULT_FREE_SHARE),
+            provider_limits=_limits(given, "HOLDFAST_PROVIDER_LIMITS"),
             log_format=_choice(given, "HOLDFAST_LOG_FORMAT", "auto", {"auto", "json", "console"}),
             log_level=_choice(given, "HOLDFAST_LOG_LEVEL", "info", {"debug", "info", "warning", "error"}),
             environment=dict(given),
@@ -85,6 +99,23 @@ def _number(given: Mapping[str, str], name: str, default: int, largest: int) -> 
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= largest:
         raise SettingsError(f"{name} must be a number from 1 to {largest}")
     return int(text)
+
+
+def _share(given: Mapping[str, str], name: str, default: float) -> float:
+    text = _value(given, name, str(default))
+    if re.fullmatch(r"0?\.[0-9]+|1(\.0+)?", text, re.ASCII) is None or not float(text):
+        raise SettingsError(f"{name} must be a share above 0 and up to 1, such as 0.5")
+    return float(text)
+
+
+def _limits(given: Mapping[str, str], name: str) -> Mapping[str, int]:
+    limits: dict[str, int] = {}
+    for entry in filter(None, (part.strip() for part in given.get(name, "").split(","))):
+        provider, _, number = (part.strip() for part in entry.partition("="))
+        if not provider or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MAX_PROVIDER_LIMIT:
+            raise SettingsError(f"{name} must be like anthropic=50,replicate=10")
+        limits[provider] = int(number)
+    return limits
 
 
 def _choice(given: Mapping[str, str], name: str, default: str, choices: set[str]) -> str:

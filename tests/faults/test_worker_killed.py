@@ -13,7 +13,7 @@ from tests.waiting import eventually
 from tests.worker_processes import Platform, full, kill, open_platform
 from workers.generations import GenerationStatus
 
-LOCK_GENERATION = "SELECT FROM generations WHERE id = %s FOR UPDATE"
+LOCK_QUEUE = "LOCK TABLE outbox IN SHARE MODE"
 LOCK_ACCOUNT = "SELECT FROM accounts WHERE id = %s FOR UPDATE"
 
 
@@ -38,7 +38,7 @@ async def test_killed_before_the_claim(platform: Platform) -> None:
     account_id = await account_with(platform.context)
     generation_id = await platform.ask(account_id)
     reader = platform.reading(generation_id)
-    with platform.lock(LOCK_GENERATION, [generation_id]) as lock:
+    with platform.lock(LOCK_QUEUE, []) as lock:
         worker = platform.start_worker()
         await eventually(lambda: waits_for_a_lock(platform, "holdfast worker"), within_s=15)
 

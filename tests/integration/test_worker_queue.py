@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 from dramatiq import MessageProxy
@@ -15,26 +14,26 @@ from tests.generations import settings_for
 from tests.waiting import eventually
 from workers.broker import make_sending_broker
 from workers.doorbell import LOOK_ANYWAY_S, RINGS_KEPT, DoorbellBroker
-from workers.queue import GENERATIONS_QUEUE, Dispatch, GenerationQueue
+from workers.queue import QUEUES, GenerationQueue, WakeUp
 from workers.settings import SettingsError
+from workers.tiers import Tier
+
+PAID, FREE = QUEUES[Tier.paid], QUEUES[Tier.free]
 
 
 @pytest.fixture
 def broker(redis_url: str) -> Iterator[DoorbellBroker]:
-    broker = make_sending_broker(settings_for("postgresql://nobody", redis_url))
+    environment = {"HOLDFAST_WORKER_THREADS": "8", "HOLDFAST_FREE_SHARE": "0.25"}
+    broker = make_sending_broker(settings_for("postgresql://nobody", redis_url, environment))
     assert isinstance(broker, DoorbellBroker)
     yield broker
     broker.close()
     broker.waiting_client.close()
 
 
-def a_dispatch() -> Dispatch:
-    return Dispatch(uuid4(), uuid4(), "r-1")
-
-
-def send(broker: DoorbellBroker) -> str:
+def send(broker: DoorbellBroker, tier: Tier = Tier.paid) -> str:
     """Send a message, and return its id."""
-    message = a_dispatch().message()
+    message = WakeUp(tier, "r-1").message()
     broker.enqueue(message)  # pyright: ignore[reportUnknownMemberType]  # untyped there
     return message.message_id
 
@@ -49,7 +48,7 @@ def take(consumer: Consumer, *, within_s: float = 5) -> MessageProxy:
 
 
 def test_an_idle_consumer_is_woken_at_once(broker: DoorbellBroker) -> None:
-    consumer = broker.consume(GENERATIONS_QUEUE, prefetch=8)
+    consumer = broker.consume(PAID, prefetch=8)
     waits_s: list[float] = []
     for _ in range(20):
         assert next(consumer) is None  # now it has slept for as long as it does
@@ -64,9 +63,9 @@ def test_an_idle_consumer_is_woken_at_once(broker: DoorbellBroker) -> None:
 
 
 def test_a_lost_ring_only_costs_a_moment(broker: DoorbellBroker) -> None:
-    consumer = broker.consume(GENERATIONS_QUEUE, prefetch=8)
+    consumer = broker.consume(PAID, prefetch=8)
     message_id = send(broker)
-    broker.waiting_client.delete(broker.bell(GENERATIONS_QUEUE))
+    broker.waiting_client.delete(broker.bell(PAID))
 
     assert take(consumer).message_id == message_id
 
@@ -75,11 +74,11 @@ def test_rings_that_nobody_hears_do_not_pile_up(broker: DoorbellBroker) -> None:
     for _ in range(RINGS_KEPT * 2):
         send(broker)
 
-    assert broker.waiting_client.llen(broker.bell(GENERATIONS_QUEUE)) <= RINGS_KEPT
+    assert broker.waiting_client.llen(broker.bell(PAID)) <= RINGS_KEPT
 
 
 def test_a_consumer_takes_no_more_than_it_may(broker: DoorbellBroker) -> None:
-    consumer = broker.consume(GENERATIONS_QUEUE, prefetch=2)
+    consumer = broker.consume(PAID, prefetch=2)
     for _ in range(3):
         send(broker)
 
@@ -96,28 +95,47 @@ async def test_sending_never_waits_for_a_broker_that_is_down() -> None:
     async with GenerationQueue(broker) as queue:
         began_s = time.monotonic()
         for _ in range(1_000):
-            queue.send(a_dispatch())
+            queue.send(WakeUp(Tier.paid, "r-1"))
         assert time.monotonic() - began_s < 0.5
         with pytest.raises(RedisConnectionError):
             await queue.depth()
 
 
 async def test_what_is_sent_arrives_in_order_and_carries_its_request_id(broker: DoorbellBroker) -> None:
-    dispatches = [a_dispatch() for _ in range(10)]
+    names = [f"r-{number}" for number in range(8)]
 
     async with GenerationQueue(broker) as queue:
-        for dispatch in dispatches:
-            queue.send(dispatch)
+        for name in names:
+            queue.send(WakeUp(Tier.paid, name))
 
         async def all_arrived() -> bool:
-            return await queue.depth() == 10
+            return await queue.depth() == 8
 
         await eventually(all_arrived)
-    consumer = broker.consume(GENERATIONS_QUEUE, prefetch=16)
-    taken = [take(consumer) for _ in dispatches]
+        assert await queue.depths() == {Tier.paid: 8, Tier.free: 0}
+    consumer = broker.consume(PAID, prefetch=16)
 
-    assert [message.args for message in taken] == [(str(d.account_id), str(d.generation_id)) for d in dispatches]
-    assert {message.options["request_id"] for message in taken} == {"r-1"}
+    assert [take(consumer).options["request_id"] for _ in names] == names
+
+
+def test_free_messages_take_no_more_than_their_share_and_all_together_no_more_than_there_are_threads(
+    broker: DoorbellBroker,
+) -> None:
+    paid, free = broker.consume(PAID, prefetch=8), broker.consume(FREE, prefetch=8)
+    for _ in range(10):
+        send(broker)
+        send(broker, Tier.free)
+
+    of_free = [take(free), take(free)]
+    assert next(free) is None
+    for _ in range(6):
+        take(paid)
+    assert next(paid) is None
+
+    # Whoever asks first gets the room that one of the others leaves.
+    free.ack(of_free[0])
+    take(paid)
+    assert next(free) is None
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "nonsense", "amqp://localhost"])

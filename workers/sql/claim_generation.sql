@@ -1,4 +1,4 @@
--- Claim a queued generation: the next attempt, a lease by the database's clock, and nothing left to send.
+-- Claim one queued generation out of turn: the next attempt, a lease by the database's clock, and nothing left to send.
 -- Returns: one row with what the worker needs; none if it is claimed, ended or unknown.
 WITH claimed AS (
     UPDATE generations
@@ -12,7 +12,7 @@ WITH claimed AS (
     RETURNING
         generations.id, generations.account_id, generations.attempt, generations.model, generations.price_version,
         generations.max_output_tokens, generations.frozen, generations.request_id, generations.deadline_at,
-        generations.cancel_requested_at
+        generations.cancel_requested_at, generations.provider, generations.tier
 ),
 
 started AS (
@@ -23,7 +23,8 @@ started AS (
 
 SELECT
     claimed.id, claimed.account_id, claimed.attempt, claimed.model, claimed.price_version, claimed.max_output_tokens,
-    claimed.frozen, claimed.request_id, claimed.deadline_at, claimed.cancel_requested_at, generation_requests.body
+    claimed.frozen, claimed.request_id, claimed.deadline_at, claimed.cancel_requested_at, claimed.provider,
+    claimed.tier, generation_requests.body
 FROM claimed
 INNER JOIN generation_requests
     ON claimed.id = generation_requests.generation_id AND claimed.account_id = generation_requests.account_id

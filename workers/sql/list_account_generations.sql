@@ -12,6 +12,7 @@ SELECT
     generations.served_model, generations.served_provider, generations.fallback_used, generations.cache_hit,
     generations.input_length, generations.database_us, generations.cache_read_us, generations.credit_us,
     generations.provider_us, generations.cache_write_us,
+    generations.tier, generations.batch_id, generations.queue_position, generations.queue_wait_s,
     NULL::bytea AS body, NULL::bytea AS artifacts, NULL::bytea AS structured
 FROM generations
 WHERE

@@ -8,7 +8,8 @@ WITH released AS (
         AND generations.account_id = %(account_id)s
         AND generations.attempt = %(attempt)s
         AND generations.status = 1
-    RETURNING generations.id, generations.account_id, generations.request_id
+    RETURNING
+        generations.id, generations.account_id, generations.request_id, generations.tier, generations.provider
 ),
 
 calls AS (
@@ -32,7 +33,14 @@ calls AS (
     )
 )
 
-INSERT INTO outbox (generation_id, account_id, due_at, request_id)
-SELECT released.id, released.account_id, now(), released.request_id
+-- Its turn had come, so it is the first now.
+INSERT INTO outbox (generation_id, account_id, due_at, request_id, tier, provider, turn)
+SELECT
+    released.id, released.account_id, now(), released.request_id, released.tier, released.provider,
+    coalesce((
+        SELECT min(outbox.turn)
+        FROM outbox
+        WHERE outbox.tier = released.tier AND outbox.provider = released.provider
+    ), 1) - 1
 FROM released
 RETURNING outbox.generation_id

@@ -9,7 +9,8 @@ WITH requeued AS (
         AND generations.attempt = %(attempt)s
         AND generations.status = 1
         AND generations.lease_until < clock_timestamp()
-    RETURNING generations.id, generations.account_id, generations.request_id
+    RETURNING
+        generations.id, generations.account_id, generations.request_id, generations.tier, generations.provider
 ),
 
 calls AS (
@@ -33,7 +34,14 @@ calls AS (
     )
 )
 
-INSERT INTO outbox (generation_id, account_id, due_at, request_id)
-SELECT requeued.id, requeued.account_id, now() + %(resend_after)s::interval, requeued.request_id
+-- Its turn had come, so it is the first now.
+INSERT INTO outbox (generation_id, account_id, due_at, request_id, tier, provider, turn)
+SELECT
+    requeued.id, requeued.account_id, now() + %(resend_after)s::interval, requeued.request_id, requeued.tier, requeued.provider,
+    coalesce((
+        SELECT min(outbox.turn)
+        FROM outbox
+        WHERE outbox.tier = requeued.tier AND outbox.provider = requeued.provider
+    ), 1) - 1
 FROM requeued
 RETURNING outbox.generation_id

@@ -1,0 +1,223 @@
+"""How many calls may run at a provider at once, counted across all workers.
+
+Redis keeps the places: a sorted set of holders per provider, each with the time at which its place comes free unless it
+is extended. A killed worker's places come back `PLACE_S` later. For a moment after Redis forgot everything, and while
+it is away, Postgres counts instead: what runs by its row, one decision at a time. So nothing ever waits for Redis, and
+the limit holds but for what an isolated worker runs that nobody else can see in Redis: at most the limit once more.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import structlog
+from psycopg import AsyncConnection
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from workers.generations import sql
+
+PLACE_S: Final = 6.0
+"""Slightly longer than a lease: what a killed worker ran is put back into the queue first."""
+
+EXTEND_S: Final = 1.5
+UNSURE_S: Final = 4.0
+"""After Redis forgot who holds places, everyone who lives has told it again by then."""
+
+TIMEOUT_S: Final = 0.5
+LEAVE_ALONE_S: Final = 1.0
+"""How long a Redis that did not answer is not asked again."""
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+_TAKE: Final = (
+    _NOW
+    + """
+local known_since = redis.call('GET', KEYS[2])
+if not known_since then
+    redis.call('SET', KEYS[2], now)
+    return -1
+end
+if now - known_since < tonumber(ARGV[4]) then return -1 end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+return 1
+"""
+)
+
+_EXTEND: Final = (
+    _NOW
+    + """
+redis.call('SET', KEYS[2], now, 'NX')
+for place = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[place]) end
+return 1
+"""
+)
+
+_IS_FULL: Final = (
+    _NOW
+    + """
+local known_since = redis.call('GET', KEYS[2])
+if not known_since or now - known_since < tonumber(ARGV[2]) then return 0 end
+if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') >= tonumber(ARGV[1]) then return 1 end
+return 0
+"""
+)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Holder(NamedTuple):
+    """Who holds a place: one attempt at one generation."""
+
+    provider: str
+    name: str
+
+
+class ProviderLimits:
+    """The places this process holds, and the way to more. An async context manager, which extends what it holds."""
+
+    def __init__(self, redis: Redis, limits: Mapping[str, int]) -> None:
+        self._redis = redis
+        self._limits = dict(limits)
+        self._take = redis.register_script(_TAKE)
+        self._extend = redis.register_script(_EXTEND)
+        self._is_full = redis.register_script(_IS_FULL)
+        self._held: set[Holder] = set()
+        self._away_until_s = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._limits:
+            self._task = asyncio.create_task(self._extend_forever(), name="provider places")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def is_limited(self, provider: str) -> bool:
+        """Whether calls to this provider are counted at all."""
+        return provider in self._limits
+
+    async def full_providers(self) -> list[str]:
+        """Return the providers that have no room now; none where nobody can say."""
+        if not self._limits or self._is_away():
+            return []
+        names = list(self._limits)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                answers = await asyncio.gather(
+                    *(
+                        self._is_full(keys=_keys(name), args=[self._limits[name], int(UNSURE_S * 1_000)])
+                        for name in names
+                    )
+                )
+        except (RedisError, OSError, TimeoutError) as error:
+            self._leave_alone(error)
+            return []
+        return [name for name, is_full in zip(names, answers, strict=True) if is_full]
+
+    async def take(self, holder: Holder, connection: AsyncConnection[Any]) -> bool:
+        """Take a place for a generation that was claimed on this connection and is not committed yet; false if full."""
+        limit = self._limits.get(holder.provider)
+        if limit is None:
+            return True
+        answer = await self._ask_redis(holder, limit)
+        if answer is None:
+            answer = await _has_room(connection, holder.provider, limit)
+        if answer:
+            self._held.add(holder)
+        return answer
+
+    async def try_take(self, holder: Holder) -> bool:
+        """Take a place for one more call on behalf of a generation that runs already; false if full.
+
+        Without Redis nobody can say, and what runs already may go on.
+        """
+        limit = self._limits.get(holder.provider)
+        if limit is None:
+            return True
+        answer = await self._ask_redis(holder, limit)
+        if answer is not False:
+            self._held.add(holder)
+        return answer is not False
+
+    async def give_back(self, holder: Holder) -> None:
+        """Give a place back. One that Redis does not hear of comes back by itself."""
+        if holder not in self._held:
+            return
+        self._held.discard(holder)
+        if self._is_away():
+            return
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._redis.zrem(_keys(holder.provider)[0], holder.name)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._leave_alone(error)
+
+    async def _ask_redis(self, holder: Holder, limit: int) -> bool | None:
+        """Ask for a place; `None` where Redis does not know."""
+        if self._is_away():
+            return None
+        arguments = [holder.name, limit, int(PLACE_S * 1_000), int(UNSURE_S * 1_000)]
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                answer = await self._take(keys=_keys(holder.provider), args=arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._leave_alone(error)
+            return None
+        return None if answer == -1 else answer == 1
+
+    async def _extend_forever(self) -> None:
+        while True:
+            await asyncio.sleep(EXTEND_S)
+            try:
+                async with asyncio.timeout(EXTEND_S):
+                    await self._extend_all()
+            except (RedisError, OSError, TimeoutError) as error:
+                self._leave_alone(error)
+            except Exception:  # noqa: BLE001 - the limits depend on this task: it outlives any one failure
+                _log.exception("places_not_extended", held=len(self._held))
+
+    async def _extend_all(self) -> None:
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for holder in self._held:
+            names[holder.provider].append(holder.name)
+        for provider in self._limits:
+            await self._extend(keys=_keys(provider), args=[int(PLACE_S * 1_000), *names[provider]])
+        # What was given back meanwhile must not come to life again.
+        for provider, told in names.items():
+            gone = [name for name in told if Holder(provider, name) not in self._held]
+            if gone:
+                await self._redis.zrem(_keys(provider)[0], *gone)
+
+    def _is_away(self) -> bool:
+        return time.monotonic() < self._away_until_s
+
+    def _leave_alone(self, error: BaseException) -> None:
+        if not self._is_away():
+            _log.warning("provider_places_unknown", error=repr(error), held=len(self._held))
+        self._away_until_s = time.monotonic() + LEAVE_ALONE_S
+
+
+async def _has_room(connection: AsyncConnection[Any], provider: str, limit: int) -> bool:
+    # Two statements: the count must see what was committed by whoever held the lock before.
+    await connection.execute(sql.LOCK_PROVIDER, {"provider": provider})
+    row = await (await connection.execute(sql.COUNT_RUNNING_AT_PROVIDER, {"provider": provider})).fetchone()
+    assert row is not None, "count(*) has a row"
+    return int(row[0]) <= limit
+
+
+def _keys(provider: str) -> Sequence[str]:
+    return (f"holdfast:places:{{{provider}}}", f"holdfast:places:{{{provider}}}:known_since")
