@@ -8,6 +8,8 @@ from msgspec import Struct
 from workers.providers import (
     Chunk,
     Finished,
+    InputFile,
+    JsonDelta,
     Message,
     Provider,
     ProviderError,
@@ -27,15 +29,22 @@ def a_request(
     options: dict[str, object] | None = None,
     timeouts: Timeouts | None = None,
     request_id: str = "request-1",
+    mode: str = "chat",
+    output_schema: dict[str, object] | None = None,
+    files: dict[str, InputFile] | None = None,
+    upstream_model: str = "fake-model",
 ) -> ProviderRequest:
     """A request of one user message, unless told otherwise. It gives up after some seconds, so that no test hangs."""
     return ProviderRequest(
         generation_id="0199aa00-0000-7000-8000-000000000001",
         request_id=request_id,
-        upstream_model="fake-model",
+        upstream_model=upstream_model,
         messages=messages or (Message("user", prompt),),
         max_output_tokens=max_output_tokens,
+        mode=mode,
         options=options or {},
+        output_schema=output_schema,
+        files=files or {},
         timeouts=timeouts or Timeouts(connect_s=5, first_token_s=10, gap_s=10, total_s=20),
     )
 
@@ -50,6 +59,11 @@ class Outcome(Struct, frozen=True):
     def text(self) -> str:
         """What the customer read."""
         return "".join(chunk.text for chunk in self.chunks if isinstance(chunk, TextDelta))
+
+    @property
+    def json(self) -> str:
+        """The structured answer."""
+        return "".join(chunk.text for chunk in self.chunks if isinstance(chunk, JsonDelta))
 
     @property
     def failure(self) -> ProviderError:

@@ -61,6 +61,17 @@ def thinking(*deltas: str) -> bytes:
     return started + thought + signed + event("content_block_stop", index=0)
 
 
+def tool_start(index: int = 0, name: str = "answer") -> bytes:
+    """A tool call begins; its input comes in deltas."""
+    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
+    return event("content_block_start", index=index, content_block=block)
+
+
+def tool_input(delta: str, index: int = 0) -> bytes:
+    """A piece of the input of a tool call."""
+    return event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": delta})
+
+
 def block_stop(index: int = 0) -> bytes:
     """A block is over."""
     return event("content_block_stop", index=index)

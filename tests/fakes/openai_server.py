@@ -53,6 +53,16 @@ def refusal(delta: str) -> bytes:
     return chunk(choice({"refusal": delta}))
 
 
+def tool_call(arguments: str, *, first: bool = False, index: int | None = 0) -> bytes:
+    """A piece of the arguments of a call; only the first has an id and a name."""
+    call: dict[str, object] = {"function": {"arguments": arguments}}
+    if first:
+        call = {"id": "call_1", "type": "function", "function": {"name": "answer", "arguments": arguments}}
+    if index is not None:
+        call["index"] = index
+    return chunk(choice({"tool_calls": [call]}))
+
+
 def finish(reason: str = "stop") -> bytes:
     """The last chunk of the choice."""
     return chunk(choice({}, finish_reason=reason))
@@ -104,7 +114,7 @@ class FakeOpenAI(ScriptedServer):
 
     def refusal(self, call: Call) -> Answer | None:
         """Wrong path, key or body."""
-        if (call.method, call.path) != ("POST", "/v1/chat/completions"):
+        if call.method != "POST" or not call.path.endswith("/chat/completions"):
             return failure(404, f"Invalid URL (POST {call.path})", kind="invalid_request_error")
         if call.headers.get("authorization") != f"Bearer {API_KEY}":
             return failure(401, "Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key")

@@ -1,17 +1,15 @@
 """OpenAI's Chat Completions API through its SDK, against a server that speaks its wire format and fails as it does."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 import pytest
 
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.scripted_server import Answer, Cut, Hang, Hold, Repeat, event_stream, no_answer
-from tests.provider_calls import a_request, outcome_of, until_text
-from workers.providers import Finished, Message, ProviderError, TextDelta, Timeouts, Usage, errors
+from tests.fakes.scripted_server import Answer, Hold, event_stream
+from tests.provider_calls import a_request, outcome_of
+from workers.providers import Message, ProviderError, Timeouts, Usage, errors
 from workers.providers.openai.chat import OpenAIChat
 
 ENDING = (fake.finish(), fake.usage(), fake.DONE)
@@ -28,18 +26,6 @@ async def provider(server: FakeOpenAI) -> AsyncIterator[OpenAIChat]:
     provider = OpenAIChat(api_key=fake.API_KEY, base_url=server.base_url)
     yield provider
     await provider.aclose()
-
-
-async def test_a_completion_streams_with_usage_and_a_reason(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(fake.completion("Hello", ", ", "world 😀\r\n\x00\u2028"))
-
-    outcome = await outcome_of(provider, a_request())
-
-    assert outcome.error is None
-    assert outcome.text == "Hello, world 😀\r\n\x00\u2028"
-    assert outcome.usage == Usage(input_tokens=11, output_tokens=7)
-    assert not outcome.final.estimated
-    assert outcome.chunks[-1] == Finished(reason="stop", provider_reason="stop")
 
 
 async def test_the_request_goes_upstream_as_documented(server: FakeOpenAI, provider: OpenAIChat) -> None:
@@ -71,13 +57,6 @@ async def test_the_request_goes_upstream_as_documented(server: FakeOpenAI, provi
     assert call.headers["x-client-request-id"] == "r-7"
     assert call.headers["x-request-id"] == "r-7"
     assert call.headers["x-holdfast-generation-id"] == "0199aa00-0000-7000-8000-000000000001"
-
-
-async def test_the_connection_is_used_again(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    for _ in range(3):
-        assert (await outcome_of(provider, a_request())).text == "Hello world"
-
-    assert {call.connection for call in server.calls} == {1}
 
 
 async def test_usage_says_what_was_cached_and_what_was_reasoning(server: FakeOpenAI, provider: OpenAIChat) -> None:
@@ -268,26 +247,6 @@ async def test_a_stream_without_a_finish_reason_is_truncated(
     assert outcome.finished is None
 
 
-async def test_a_connection_cut_in_the_middle_of_a_token_is_truncated(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    hold = Hold()
-    server.script(event_stream(*fake.beginning("whole"), hold, fake.text("half")[:40], Cut()))
-
-    async with aclosing(provider.stream(a_request())) as stream:
-        seen = await until_text(stream)
-        hold.release()
-
-        with pytest.raises(errors.Truncated):
-            await anext(stream)
-
-    assert seen[-1] == TextDelta("whole")
-
-
-async def test_a_body_without_its_end_is_truncated(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(event_stream(*fake.beginning("a"), ends_cleanly=False))
-
-    assert isinstance((await outcome_of(provider, a_request())).error, errors.Truncated)
-
-
 @pytest.mark.parametrize(
     "ending", [(fake.finish(),), (fake.finish(), fake.DONE), (fake.finish(), b"data: {not json\n\n")]
 )
@@ -304,19 +263,6 @@ async def test_a_finished_answer_without_usage_is_estimated(
     assert outcome.usage == Usage(input_tokens=6, output_tokens=10)
 
 
-async def test_a_body_that_stays_open_after_the_usage_is_not_waited_for(
-    server: FakeOpenAI, provider: OpenAIChat
-) -> None:
-    server.script(event_stream(*fake.beginning("a"), fake.finish(), fake.usage(), Hang()))
-    started = time.monotonic()
-
-    outcome = await outcome_of(provider, a_request())
-
-    assert outcome.finished is not None
-    assert not outcome.final.estimated
-    assert time.monotonic() - started < 2
-
-
 async def test_usage_that_comes_late_is_waited_for(server: FakeOpenAI, provider: OpenAIChat) -> None:
     hold = Hold()
     server.script(event_stream(*fake.beginning("a"), fake.finish(), hold, fake.usage(), fake.DONE))
@@ -330,153 +276,8 @@ async def test_usage_that_comes_late_is_waited_for(server: FakeOpenAI, provider:
     assert not (await running).final.estimated
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        b'data: {"id": "chatcmpl-1", "cho\n\n',
-        b"data: 5\n\n",
-        b"data: null\n\n",
-        fake.data({"id": "chatcmpl-1", "object": "chat.completion.chunk"}),
-        fake.chunk({"index": 0}),
-        fake.chunk(fake.choice({"content": 5})),
-        b"data: \xff\xfe\n\n",
-    ],
-)
-async def test_a_chunk_that_cannot_be_read_is_malformed(server: FakeOpenAI, provider: OpenAIChat, bad: bytes) -> None:
-    server.script(event_stream(*fake.beginning("a"), bad, *ENDING))
-
-    outcome = await outcome_of(provider, a_request())
-
-    assert outcome.text == "a"
-    assert isinstance(outcome.error, errors.MalformedResponse)
-
-
-@pytest.mark.parametrize(
-    "counted", [fake.usage(-1, 7, 6), fake.usage(11, -7, 4), fake.usage(11, 7, 10**12), fake.usage("eleven")]
-)
-async def test_impossible_usage_is_refused(server: FakeOpenAI, provider: OpenAIChat, counted: bytes) -> None:
-    server.script(event_stream(*fake.beginning("a"), fake.finish(), counted, fake.DONE))
-
-    outcome = await outcome_of(provider, a_request())
-
-    assert isinstance(outcome.error, errors.MalformedUsage)
-    assert outcome.finished is None
-
-
 async def test_other_choices_are_passed_over(server: FakeOpenAI, provider: OpenAIChat) -> None:
     other = fake.chunk(fake.choice({"content": "other"}, finish_reason="stop", index=1))
     server.script(event_stream(*fake.beginning("a"), other, fake.text("b"), *ENDING))
 
     assert (await outcome_of(provider, a_request())).text == "ab"
-
-
-async def test_silence_before_the_first_text_times_out(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(event_stream(fake.role(), Hang()))
-
-    outcome = await outcome_of(provider, a_request(timeouts=Timeouts(first_token_s=0.1)))
-
-    assert isinstance(outcome.error, errors.TimedOut)
-    await asyncio.wait_for((await server.call()).client_left.wait(), 5)
-
-
-async def test_silence_before_any_answer_times_out(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(no_answer(Hang()))
-
-    outcome = await outcome_of(provider, a_request(timeouts=Timeouts(first_token_s=0.1)))
-
-    assert isinstance(outcome.error, errors.TimedOut)
-    await asyncio.wait_for((await server.call()).client_left.wait(), 5)
-
-
-async def test_keep_alive_comments_are_not_progress(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(event_stream(*fake.beginning("a"), Repeat(fake.KEEP_ALIVE, every_s=0.01)))
-
-    outcome = await outcome_of(provider, a_request(timeouts=Timeouts(gap_s=0.2)))
-
-    assert isinstance(outcome.error, errors.TimedOut)
-    assert "gap_s" in outcome.failure.provider_message
-
-
-async def test_an_endless_answer_meets_the_total_time_out(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(event_stream(*fake.beginning("a"), Repeat(fake.text("more"), every_s=0.01)))
-
-    outcome = await outcome_of(provider, a_request(timeouts=Timeouts(total_s=0.3)))
-
-    assert isinstance(outcome.error, errors.TimedOut)
-    assert "total_s" in outcome.failure.provider_message
-
-
-async def test_a_server_that_is_not_there_is_unavailable() -> None:
-    async with FakeOpenAI() as server:
-        base_url = server.base_url
-    provider = OpenAIChat(api_key=fake.API_KEY, base_url=base_url)
-
-    outcome = await outcome_of(provider, a_request())
-    await provider.aclose()
-
-    assert isinstance(outcome.error, errors.Unavailable)
-
-
-async def test_a_connection_cut_before_any_answer_is_unavailable(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(no_answer(Cut()))
-
-    assert isinstance((await outcome_of(provider, a_request())).error, errors.Unavailable)
-
-
-async def test_closing_the_stream_closes_the_upstream_connection_at_once(
-    server: FakeOpenAI, provider: OpenAIChat
-) -> None:
-    server.script(event_stream(*fake.beginning("a"), Hang()))
-
-    async with aclosing(provider.stream(a_request())) as stream:
-        await until_text(stream)
-
-    await asyncio.wait_for((await server.call()).client_left.wait(), 1)
-
-
-@pytest.mark.parametrize("opened", [False, True])
-async def test_cancelling_the_task_closes_the_upstream_connection_at_once(
-    server: FakeOpenAI, provider: OpenAIChat, opened: bool
-) -> None:
-    server.script(event_stream(*fake.beginning("a"), Hang()) if opened else no_answer(Hang()))
-    running = asyncio.ensure_future(outcome_of(provider, a_request()))
-    call = await server.call()
-    assert not call.client_left.is_set()
-
-    running.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    await asyncio.wait_for(call.client_left.wait(), 1)
-
-
-async def test_chunks_split_at_every_byte_read_the_same(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    whole = b"".join([fake.role(), fake.text("é😀\r\n"), *ENDING])
-    server.script(event_stream(*(bytes([byte]) for byte in whole)))
-
-    outcome = await outcome_of(provider, a_request())
-
-    assert outcome.text == "é😀\r\n"
-    assert outcome.finished is not None
-
-
-async def test_half_a_character_at_the_end_is_replaced(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    half = b'data: {"choices":[{"index":0,"delta":{"content":"a\\ud83d"}}]}\n\n'
-    server.script(event_stream(half, *ENDING))
-
-    assert (await outcome_of(provider, a_request())).text == "a\ufffd"
-
-
-async def test_a_request_it_cannot_take_is_refused_without_a_call(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    outcome = await outcome_of(provider, a_request(options={"temperature": 2}))
-
-    assert isinstance(outcome.error, errors.RequestRejected)
-    assert server.calls == []
-
-
-async def test_many_calls_at_once_do_not_mix(server: FakeOpenAI, provider: OpenAIChat) -> None:
-    server.script(*(fake.completion(f"{number}") for number in range(50)))
-
-    outcomes = await asyncio.gather(*(outcome_of(provider, a_request()) for _ in range(50)))
-
-    assert sorted(int(outcome.text) for outcome in outcomes) == list(range(50))

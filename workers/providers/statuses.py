@@ -19,6 +19,7 @@ KIND_BY_STATUS: dict[int, type[ProviderError]] = {
     404: ModelNotFound,
     408: TimedOut,
     429: RateLimited,
+    503: Overloaded,
     504: TimedOut,
     529: Overloaded,
 }

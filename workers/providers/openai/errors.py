@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import cast
 
+import msgspec
 import openai
 
 from workers.providers.errors import (
@@ -77,7 +78,7 @@ def translate(error: Exception, broken: type[ProviderError], *, provider: str) -
         case openai.APIStatusError():
             return _kind_of_error(error, status=error.status_code)(
                 provider=provider,
-                provider_message=error.message,
+                provider_message=_words(error),
                 status=error.status_code,
                 retry_after_s=retry_after_s(error.response.headers, now=datetime.now(UTC)),
                 upstream_request_id=error.request_id,
@@ -99,17 +100,23 @@ def kind_of(*, code: str | None, type_: str | None, status: int) -> type[Provide
         # OpenRouter's codes are HTTP statuses, in mid-stream as well.
         status, code = int(code), None
     kind = _BY_CODE.get(code or "") or _BY_TYPE.get(type_ or "") or KIND_BY_STATUS.get(status)
-    if kind is None and type_ == "invalid_request_error":
+    if kind is None and type_ == "invalid_request_error" and status < 500:
         return RequestRejected
     return kind or kind_by_range(status)
 
 
 def _kind_of_error(error: openai.APIError, *, status: int) -> type[ProviderError]:
-    if _BAD_GEMINI_KEY in error.message:
+    if _BAD_GEMINI_KEY in repr(error.body):
         return AuthenticationFailed
     if _was_moderated(error.body):
         return ContentRefused
     return kind_of(code=error.code, type_=error.type, status=status)
+
+
+def _words(error: openai.APIStatusError) -> str:
+    """Return what the provider said. Gemini puts its error into a list, where the SDK does not find it."""
+    body = error.body
+    return msgspec.json.encode(cast("list[object]", body)).decode() if isinstance(body, list) else error.message
 
 
 def _was_moderated(body: object) -> bool:
