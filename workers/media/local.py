@@ -56,9 +56,8 @@ class LocalStore:
 
     async def head(self, key: str) -> StoredObject | None:
         """Return the size of a file."""
-        path = self._path(key)
         try:
-            return StoredObject(size_bytes=(await _doing(path.stat)).st_size)
+            return StoredObject(size_bytes=(await _doing(self._path(key).stat)).st_size)
         except ObjectMissing:
             return None
 

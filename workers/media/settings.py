@@ -48,7 +48,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Signs the URLs of a folder; made and kept in `key_file` where it is not given."""
     public_url: str = ""
     """Of our API, as others reach it; without it, URLs of local files are paths."""
-    hosts: Mapping[str, tuple[str, ...]] = DEFAULT_HOSTS
+    hosts: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: DEFAULT_HOSTS)
     allowed_hosts: tuple[HostAndPort, ...] = ()
     transfer_grace_s: float = DEFAULT_GRACE_S
     free_days: int = DEFAULT_FREE_DAYS
