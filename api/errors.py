@@ -101,3 +101,21 @@ class AmbiguousPoint(ApiError):
 
     def __init__(self) -> None:
         super().__init__("give either at or seq, not both")
+
+
+class InvalidSignature(ApiError):
+    """A webhook was not signed by whom it is said to come from, or we cannot tell."""
+
+    code = "invalid_signature"
+
+    def __init__(self) -> None:
+        super().__init__("the signature of the webhook is not valid")
+
+
+class StaleWebhook(ApiError):
+    """A webhook was signed too long ago, so it may be a replay, or its time is in the future."""
+
+    code = "stale_webhook"
+
+    def __init__(self) -> None:
+        super().__init__("the webhook is too old, or its time is in the future")

@@ -34,6 +34,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "invalid_cursor": 400,
     "malformed_cursor": 400,
     "idempotency_key_required": 400,
+    "invalid_signature": 400,
+    "stale_webhook": 400,
     # 401, 403, 404, 405, 413, 415: may not, is not, or not in this form
     "unauthenticated": 401,
     "forbidden": 403,
@@ -46,6 +48,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "model_not_found": 404,
     "media_not_found": 404,
     "url_not_valid": 403,
+    "tier_required": 403,
     "template_not_found": 404,
     "session_not_found": 404,
     "method_not_allowed": 405,

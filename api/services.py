@@ -21,6 +21,7 @@ from ledger.writer import LedgerWriter
 from workers.context import GenerationContext, open_context
 from workers.generations import terminal_of
 from workers.media.opening import Media, open_media
+from workers.providers.background.verifiers import WebhookVerifiers
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.balances import Balance, BalanceHub
 from workers.streams.hub import StreamHub
@@ -44,6 +45,7 @@ class Services(Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     freezes: FreezeReader
     generation_owners: GenerationOwners
+    webhook_verifiers: WebhookVerifiers
     media: Media
 
     async def drain(self) -> None:
@@ -74,6 +76,8 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         balance_hub = await stack.enter_async_context(
             BalanceHub(platform.redis_url, partial(_balances_of, database), max_age_s=settings.stream_max_age_s)
         )
+        webhook_verifiers = WebhookVerifiers(platform.environment)
+        stack.push_async_callback(webhook_verifiers.aclose)
         await stack.enter_async_context(_in_background(forget_forever(requests_database), name="forgetting"))
         yield Services(
             settings=settings,
@@ -86,6 +90,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             authenticator=Authenticator(settings, lookups),
             freezes=FreezeReader(lookups),
             generation_owners=GenerationOwners(lookups),
+            webhook_verifiers=webhook_verifiers,
             media=media,
         )
 

@@ -903,6 +903,23 @@ CREATE TABLE public.projections (
     CONSTRAINT projections_active CHECK ((active = ANY (ARRAY[0, 1])))
 );
 
+CREATE TABLE public.reconciliation_entries (
+    id uuid NOT NULL,
+    generation_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    cost_microdollars bigint,
+    attempt integer NOT NULL,
+    call smallint NOT NULL,
+    kind text NOT NULL,
+    model text NOT NULL,
+    provider text NOT NULL,
+    upstream_id text NOT NULL,
+    detail text NOT NULL,
+    CONSTRAINT reconciliation_entries_cost CHECK ((cost_microdollars >= 0)),
+    CONSTRAINT reconciliation_entries_kind CHECK ((kind = ANY (ARRAY['late_success'::text, 'late_cost'::text, 'unknown'::text])))
+);
+
 CREATE TABLE public.reversals (
     account_id uuid NOT NULL,
     version bigint NOT NULL,
@@ -1053,6 +1070,40 @@ CREATE TABLE public.unbilled_endings (
     ended_on date NOT NULL,
     CONSTRAINT unbilled_endings_seq CHECK ((seq > 0))
 );
+
+CREATE TABLE public.upstream_jobs (
+    generation_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    ask_at timestamp with time zone,
+    webhook_at timestamp with time zone,
+    attempt integer NOT NULL,
+    price_version integer NOT NULL,
+    asks integer DEFAULT 0 NOT NULL,
+    webhooks integer DEFAULT 0 NOT NULL,
+    call smallint NOT NULL,
+    state smallint DEFAULT 0 NOT NULL,
+    model text NOT NULL,
+    provider text NOT NULL,
+    upstream_model text NOT NULL,
+    token text NOT NULL,
+    upstream_id text,
+    status_url text DEFAULT ''::text NOT NULL,
+    result_url text DEFAULT ''::text NOT NULL,
+    cancel_url text DEFAULT ''::text NOT NULL,
+    outcome text,
+    asked jsonb NOT NULL,
+    webhook_body bytea,
+    CONSTRAINT upstream_jobs_asked_again CHECK (((state <> 2) OR (ask_at IS NOT NULL))),
+    CONSTRAINT upstream_jobs_over CHECK (((state < 3) OR (outcome IS NOT NULL))),
+    CONSTRAINT upstream_jobs_started CHECK (((state <> 1) OR (upstream_id IS NOT NULL))),
+    CONSTRAINT upstream_jobs_state CHECK (((state >= 0) AND (state <= 3))),
+    CONSTRAINT upstream_jobs_token CHECK ((length(token) >= 32)),
+    CONSTRAINT upstream_jobs_webhook CHECK ((octet_length(webhook_body) <= 262144))
+)
+WITH (fillfactor='70');
 
 ALTER TABLE ONLY public.analytics_account_days ATTACH PARTITION public.analytics_account_days_0 FOR VALUES IN ('0');
 
@@ -1246,6 +1297,12 @@ ALTER TABLE ONLY public.projection_builds
 ALTER TABLE ONLY public.projections
     ADD CONSTRAINT projections_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.reconciliation_entries
+    ADD CONSTRAINT reconciliation_entries_once UNIQUE (generation_id, account_id, attempt, call, kind);
+
+ALTER TABLE ONLY public.reconciliation_entries
+    ADD CONSTRAINT reconciliation_entries_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.reversals
     ADD CONSTRAINT reversals_account_version PRIMARY KEY (account_id, version);
 
@@ -1293,6 +1350,9 @@ ALTER TABLE ONLY public.tiles
 
 ALTER TABLE ONLY public.unbilled_endings
     ADD CONSTRAINT unbilled_endings_generation PRIMARY KEY (generation_id, account_id);
+
+ALTER TABLE ONLY public.upstream_jobs
+    ADD CONSTRAINT upstream_jobs_call PRIMARY KEY (generation_id, account_id, attempt, call);
 
 CREATE INDEX analytics_accounts_opened_on ON ONLY public.analytics_accounts USING btree (build, opened_on);
 
@@ -1355,6 +1415,10 @@ CREATE INDEX sessions_latest ON public.sessions USING btree (last_generation_id)
 CREATE INDEX sessions_of_account ON public.sessions USING btree (account_id, id);
 
 CREATE INDEX unbilled_endings_place ON public.unbilled_endings USING btree (seq);
+
+CREATE INDEX upstream_jobs_by_token ON public.upstream_jobs USING btree (token);
+
+CREATE INDEX upstream_jobs_open ON public.upstream_jobs USING btree (created_at) WHERE (state < 3);
 
 ALTER INDEX public.analytics_account_days_key ATTACH PARTITION public.analytics_account_days_0_pkey;
 
@@ -1604,6 +1668,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projection_builds TO holdfast_
 
 GRANT SELECT,UPDATE ON TABLE public.projections TO holdfast_app;
 
+GRANT SELECT,INSERT ON TABLE public.reconciliation_entries TO holdfast_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reversals TO holdfast_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO holdfast_app;
@@ -1629,3 +1695,5 @@ GRANT SELECT,INSERT ON TABLE public.ticks TO holdfast_app;
 GRANT SELECT,INSERT ON TABLE public.tiles TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.unbilled_endings TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.upstream_jobs TO holdfast_app;

@@ -29,6 +29,8 @@ from workers.checkpoints.publisher import INTERVAL_S as PUBLISH_INTERVAL_S
 from workers.checkpoints.publisher import Publisher
 from workers.context import GenerationContext, open_context
 from workers.generations import sql
+from workers.late_results import BATCH as FOLLOW_BATCH
+from workers.late_results import JobFollower
 from workers.logs import configure_logs
 from workers.media import sweeping
 from workers.media.opening import open_media
@@ -43,6 +45,7 @@ CHECK_TIMEOUT_S: Final = 3.0
 FAILURE_PAUSE_S: Final = 1.0
 SEAL_INTERVAL_S: Final = 0.1
 SEAL_BUSY_INTERVAL_S: Final = 0.02
+FOLLOW_INTERVAL_S: Final = 2.0
 
 DEPENDENCY_DOWN: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, RedisError, OSError, Contended)
 
@@ -79,6 +82,7 @@ def all_tasks(settings: Settings) -> tuple[PeriodicTask, ...]:
         SettingsError: what the environment says of publishing or of media makes no sense.
     """
     publisher = Publisher.from_environment(settings.environment)
+    follower = JobFollower(settings.environment)
     store = open_media(settings.environment).store
     return (
         PeriodicTask("seal_events", SEAL_INTERVAL_S, sweeps.sealing(), busy_interval_s=SEAL_BUSY_INTERVAL_S),
@@ -92,6 +96,7 @@ def all_tasks(settings: Settings) -> tuple[PeriodicTask, ...]:
         PeriodicTask(
             "forget_unfinished_media", sweeping.UNFINISHED_INTERVAL_S, lambda _: sweeping.forget_unfinished(store)
         ),
+        PeriodicTask("follow_left_jobs", FOLLOW_INTERVAL_S, follower.run, FOLLOW_BATCH),
         *TASKS,
     )
 
