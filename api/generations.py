@@ -18,9 +18,12 @@ from api.requests import ApiRequest
 from ledger.rows import from_us
 from workers.admission import Admitted, admit, retry_generation
 from workers.cancels import cancel_generation
-from workers.generations import Figures, Generation, get_generation, list_generations, usage_numbers
+from workers.context import GenerationContext
+from workers.generations import Figures, Generation, GenerationStatus, get_generation, list_generations, usage_numbers
+from workers.positions import Place
 from workers.requests import GenerationRequest
 from workers.streams.terminal import Failure
+from workers.tiers import Tier
 
 OfAccount = Annotated[str | None, QueryParameter(name="account_id", max_length=40, schema_extra={"format": "uuid"})]
 
@@ -37,6 +40,8 @@ class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Every generation can be streamed, whatever is said here; taken so that requests for other services fit."""
     cache: bool = False
     """An answer to the very same request of this account, up to a day old, is as good as a new one, and costs less."""
+    session_id: UUID | None = None
+    """The conversation that this goes on with; the input is then the user's new message."""
     client_transfer: bool = False
     """The caller would rather move media into the store itself; what it has not moved in time is moved for it."""
     account_id: UUID | None = None
@@ -50,6 +55,7 @@ class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             mode=self.mode,
             max_output_tokens=self.max_output_tokens,
             cache=self.cache,
+            session_id=self.session_id,
             client_transfer=self.client_transfer,
         )
 
@@ -63,6 +69,10 @@ class AdmittedAnswer(Struct, frozen=True, kw_only=True):
     model: str
     frozen: str
     retry_of: UUID | None
+    position: int | None
+    """How many are before it in its queue; counted up to 1,000."""
+    estimated_wait_s: int | None
+    """How long that will probably take; null where nobody knows."""
     events_url: str
     cancel_url: str
     created_at: datetime
@@ -110,6 +120,11 @@ class GenerationAnswer(Struct, frozen=True, kw_only=True):
     """The provider's own words; for administrators and finance only."""
     attempts: int
     retry_of: UUID | None
+    batch_id: UUID | None
+    tier: str
+    position: int | None
+    """How many are before it in its queue, counted up to 1,000; null once it was taken up, and in lists."""
+    estimated_wait_s: int | None
     events_url: str
     cancel_url: str
     created_at: datetime
@@ -140,7 +155,8 @@ async def read(generation_id: FromPath[UUID], request: ApiRequest) -> Answer[Gen
     """Return a generation as it is now."""
     scope = visible_account(request.principal, None)
     found = await get_generation(request.services.database, generation_id, account_id=scope)
-    return Answer(generation_answer(found, request.principal))
+    place = await place_of(found, request.services.generations)
+    return Answer(generation_answer(found, request.principal, place))
 
 
 @get("/v1/generations", opt={"roles": EVERYONE, "problems": (404,)})
@@ -186,24 +202,36 @@ async def ask_to_cancel(generation_id: UUID, request: ApiRequest) -> Answer[Gene
     return Answer(generation_answer(found, request.principal), status=200 if before.status.is_terminal else 202)
 
 
+async def place_of(found: Generation, context: GenerationContext) -> Place | None:
+    """Return where a generation stands in its queue; None once it was taken up."""
+    if found.status is not GenerationStatus.queued:
+        return None
+    return await context.places.of(found.id, account_id=found.account_id)
+
+
 def admitted_answer(admitted: Admitted) -> Answer[AdmittedAnswer]:
     """Answer an admission, and a repeated one with the same bytes, however far the generation has come since."""
-    found = admitted.generation
-    answer = AdmittedAnswer(
+    return Answer(admitted_view(admitted.generation), status=202, replayed=admitted.replayed)
+
+
+def admitted_view(found: Generation) -> AdmittedAnswer:
+    """Show a generation as it was when it was taken on."""
+    return AdmittedAnswer(
         id=found.id,
         status="queued",
         account_id=found.account_id,
         model=found.model,
         frozen=credits_of(found.frozen_microcredits),
         retry_of=found.retry_of,
+        position=found.queue_position,
+        estimated_wait_s=found.queue_wait_s,
         events_url=_events_url(found.id),
         cancel_url=_cancel_url(found.id),
         created_at=from_us(found.created_at_us),
     )
-    return Answer(answer, status=202, replayed=admitted.replayed)
 
 
-def generation_answer(found: Generation, principal: Principal) -> GenerationAnswer:
+def generation_answer(found: Generation, principal: Principal, place: Place | None = None) -> GenerationAnswer:
     """Show a generation to this caller."""
     figures = found.figures
     sees_provider = principal.role in {Role.admin, Role.finance}
@@ -230,6 +258,10 @@ def generation_answer(found: Generation, principal: Principal) -> GenerationAnsw
         provider_message=found.provider_message if sees_provider else None,
         attempts=found.attempts,
         retry_of=found.retry_of,
+        batch_id=found.batch_id,
+        tier=Tier(found.tier).name,
+        position=None if place is None else place.position,
+        estimated_wait_s=None if place is None else place.wait_s,
         events_url=_events_url(found.id),
         cancel_url=_cancel_url(found.id),
         created_at=from_us(found.created_at_us),

@@ -17,7 +17,6 @@ from api.requests import ApiRequest
 from ledger.rows import from_us
 from workers.models import (
     MAX_FALLBACKS,
-    MODES,
     TIERS,
     Model,
     ModelDefinition,
@@ -25,6 +24,7 @@ from workers.models import (
     PriceVersion,
     Tier,
 )
+from workers.modes import MODES
 from workers.pricing import Prices
 from workers.providers import MediaKind
 

@@ -6,6 +6,7 @@ nobody starts. The freeze has the generation's own id.
 
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 from uuid import UUID
 
@@ -16,12 +17,13 @@ from uuid_utils.compat import uuid7
 
 from ledger import commands
 from ledger.batch import Rider, Statement
-from ledger.errors import AccountNotFound, IdempotencyKeyReused
+from ledger.errors import AccountNotFound, IdempotencyKeyReused, RiderRefused
 from ledger.events import CreditsFrozen
 from ledger.rows import from_us
 from workers.context import GenerationContext
-from workers.errors import GenerationNotRetryable
+from workers.errors import GenerationNotRetryable, SessionBusy, TierRequired
 from workers.generations import Generation, GenerationStatus, generation_of_row, get_generation, sql
+from workers.intake import Intake, take_again, take_in
 from workers.models import Model
 from workers.positions import Place
 from workers.providers import Usage
@@ -33,7 +35,6 @@ from workers.requests import (
     bound_usage,
     output_limit,
     provider_request,
-    read_request,
 )
 from workers.tiers import Tier
 
@@ -72,7 +73,10 @@ async def admit(
 
     Raises:
         ModelNotFound: no such model is offered here.
+        TierRequired: this account's tier may not use it.
         InvalidInput, InputTooLong: the model does not take this input.
+        TemplateNotFound, SessionNotFound, MediaError: what it names is not there, or is another account's.
+        SessionBusy: an answer is being written in its session.
         IdempotencyKeyReused: the key belongs to another request of this account.
         InsufficientCredits, AccountInDebt: the account cannot cover the most it may cost.
         AccountNotFound: there is no such account.
@@ -83,7 +87,9 @@ async def admit(
     if earlier is not None:
         return Admitted(earlier, replayed=True)
     model = await context.catalogue.offered(request.model)
-    return await _take_on(context, wish, read_request(request, model.definition), model)
+    generation_id = uuid7()
+    taken = await take_in(context, account_id, request, model.definition, generation_id=generation_id)
+    return await _take_on(context, wish, generation_id, taken, model)
 
 
 async def retry_generation(
@@ -99,7 +105,8 @@ async def retry_generation(
     Raises:
         GenerationNotFound: there is none, or it is another account's.
         GenerationNotRetryable: it completed, or has not ended.
-        ModelNotFound, InvalidInput, IdempotencyKeyReused, Refused, Contended: as `admit`.
+        ModelNotFound, TierRequired, InvalidInput, MediaError, SessionBusy, IdempotencyKeyReused, Refused, Contended: as
+            `admit`.
     """
     original = await get_generation(context.database, generation_id, account_id=account_id)
     if original.status not in {GenerationStatus.failed, GenerationStatus.cancelled}:
@@ -115,7 +122,16 @@ async def retry_generation(
     earlier = await _find_replay(context, wish)
     if earlier is not None:
         return Admitted(earlier, replayed=True)
-    return await _take_on(context, wish, stored, await context.catalogue.offered(stored.model))
+    model, generation_id = await context.catalogue.offered(stored.model), uuid7()
+    taken = await take_again(
+        context,
+        original.account_id,
+        stored,
+        model.definition,
+        generation_id=generation_id,
+        retry_of=original.id,
+    )
+    return await _take_on(context, wish, generation_id, taken, model)
 
 
 class _Wish(NamedTuple):
@@ -133,16 +149,24 @@ class _Wish(NamedTuple):
         return None if self.idempotency_key is None else hashlib.sha256(self.idempotency_key.encode()).digest()
 
 
-async def _take_on(context: GenerationContext, wish: _Wish, stored: StoredRequest, model: Model) -> Admitted:
-    chain = await context.catalogue.chain(model, stored.mode)
-    routes = tuple(Route(each.definition.name, each.version, each.price_version) for each in chain)
+async def _take_on(
+    context: GenerationContext, wish: _Wish, generation_id: UUID, taken: Intake, model: Model
+) -> Admitted:
     tier = await context.tiers.of(wish.account_id)
+    if tier.name not in model.definition.tiers:
+        raise TierRequired(model.definition.name, tiers=model.definition.tiers)
+    chain = await context.catalogue.chain(model, taken.stored.mode)
     place = await context.places.of_next(wish.account_id, tier=tier, provider=model.definition.provider)
-    generation, statement = _prepare(
-        context, wish, msgspec.structs.replace(stored, routes=routes), chain, tier=tier, place=place
-    )
+    generation, statement = _prepare(context, wish, generation_id, taken, chain, tier=tier, place=place)
+    riders = (Rider(writes=(statement,)), *taken.riders)
     try:
-        original_id = await _write(context, generation, statement, wish)
+        original_id = await _write(context, generation, riders, wish)
+    except RiderRefused:
+        # Of the riders, only a turn in a session has a guard.
+        earlier = await _find_replay(context, wish)
+        if earlier is None:
+            raise SessionBusy(cast("UUID", taken.stored.session_id)) from None
+        return Admitted(earlier, replayed=True)
     except (IdempotencyKeyReused, psycopg.errors.UniqueViolation):
         # Another request with this key was admitted meanwhile; perhaps the same one, at another price.
         assert wish.idempotency_key is not None, "without a key nothing can be repeated"
@@ -160,16 +184,19 @@ async def _take_on(context: GenerationContext, wish: _Wish, stored: StoredReques
 def _prepare(
     context: GenerationContext,
     wish: _Wish,
-    stored: StoredRequest,
+    generation_id: UUID,
+    taken: Intake,
     chain: tuple[Model, ...],
     *,
     tier: Tier,
     place: Place,
 ) -> tuple[Generation, Statement]:
-    generation_id, now_us = uuid7(), time.time_ns() // 1_000
+    now_us = time.time_ns() // 1_000
     model = chain[0]
-    limit = output_limit(stored, model.definition)
-    most = _most(context, wish, stored, chain, generation_id=generation_id, limit=limit)
+    routes = tuple(Route(each.definition.name, each.version, each.price_version) for each in chain)
+    stored = msgspec.structs.replace(taken.stored, routes=routes)
+    limit = output_limit(stored.max_output_tokens, model.definition)
+    most = _most(context, wish, taken, chain, generation_id=generation_id, limit=limit)
     generation = Generation(
         id=generation_id,
         account_id=wish.account_id,
@@ -220,7 +247,7 @@ def _prepare(
 def _most(
     context: GenerationContext,
     wish: _Wish,
-    stored: StoredRequest,
+    taken: Intake,
     chain: tuple[Model, ...],
     *,
     generation_id: UUID,
@@ -231,25 +258,27 @@ def _most(
     for model in chain:
         definition = model.definition
         call = provider_request(
-            stored, definition, generation_id=generation_id, request_id=wish.request_id, max_output_tokens=limit
+            taken.stored,
+            definition,
+            generation_id=generation_id,
+            request_id=wish.request_id,
+            max_output_tokens=limit,
+            files=taken.files,
         )
-        bounds.append(bound_usage(call, context.providers.get(definition.provider), definition))
+        bounds.append(bound_usage(call, context.providers.get(definition.provider), definition, taken.given))
     return Usage(**{name: max(getattr(bound, name) for bound in bounds) for name in Usage.__struct_fields__})
 
 
-async def _write(context: GenerationContext, generation: Generation, statement: Statement, wish: _Wish) -> UUID:
+async def _write(context: GenerationContext, generation: Generation, riders: Sequence[Rider], wish: _Wish) -> UUID:
     """Write the generation and return its id, or the id of the one that the key led to before.
 
     A model that is free freezes nothing: an account without credits may use it, and the ledger has nothing to say.
+
+    Raises:
+        RiderRefused: a guard of the riders does not hold.
     """
     if generation.frozen_microcredits == 0:
-        try:
-            async with context.database.connection() as connection:
-                await connection.execute(*statement)
-        except psycopg.errors.ForeignKeyViolation as error:
-            if error.diag.constraint_name == "generations_account":
-                raise AccountNotFound(generation.account_id) from None
-            raise
+        await _write_alone(context, generation, riders)
         return generation.id
     suffix = str(generation.id) if wish.key_sha256 is None else wish.key_sha256.hex()
     freeze = commands.Freeze(
@@ -261,8 +290,22 @@ async def _write(context: GenerationContext, generation: Generation, statement: 
         ttl_us=FREEZE_TTL_S * 1_000_000,
         reference=f"generation:{wish.request_sha256.hex()}",
     )
-    outcome = await context.writer.submit(freeze, riders=[Rider(writes=(statement,))])
+    outcome = await context.writer.submit(freeze, riders=riders)
     return cast("CreditsFrozen", outcome.event.decoded_body()).freeze_id
+
+
+async def _write_alone(context: GenerationContext, generation: Generation, riders: Sequence[Rider]) -> None:
+    try:
+        async with context.database.connection() as connection:
+            for rider in riders:
+                if rider.guard is not None and await (await connection.execute(*rider.guard)).fetchone() is None:
+                    raise RiderRefused
+                for statement in rider.writes:
+                    await connection.execute(*statement)
+    except psycopg.errors.ForeignKeyViolation as error:
+        if error.diag.constraint_name == "generations_account":
+            raise AccountNotFound(generation.account_id) from None
+        raise
 
 
 async def _find_replay(context: GenerationContext, wish: _Wish) -> Generation | None:

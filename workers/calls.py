@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import random
 import time
-from typing import Final, Literal, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 import structlog
@@ -23,12 +24,13 @@ from workers.providers import (
     ProviderError,
     ProviderRequest,
     Timeouts,
-    UpstreamJob,
     Usage,
     UsageReport,
 )
+from workers.providers.background.provider import BackgroundProvider
 from workers.providers.errors import MalformedResponse, TimedOut
 from workers.results import AttemptResults
+from workers.upstream_jobs import JobHandle, UpstreamJobs
 
 CALLS_LIMIT: Final = 3
 BACKOFF_S: Final = 0.25
@@ -58,27 +60,17 @@ class CallResult(msgspec.Struct, kw_only=True):
     records: list[Call] = msgspec.field(default_factory=list[Call])
 
 
-class JobKeeping(Protocol):
-    """Whoever remembers what runs upstream for us, so that no other process starts it a second time."""
-
-    async def started(self, job: UpstreamJob) -> None:
-        """Write down the id under which the provider works."""
-        ...
-
-    async def ended(self, outcome: str) -> None:
-        """Write down that nothing runs there any more, as far as we are concerned."""
-        ...
-
-
 class RouteCall(msgspec.Struct, frozen=True, kw_only=True):
     """One way to serve the generation, ready to be called."""
 
     model: str
     provider: Provider
     request: ProviderRequest
+    price_version: int
     costs: Prices
-    jobs: JobKeeping | None = None
-    """Of a provider that works in the background."""
+    jobs: UpstreamJobs
+    learn: Callable[[CallResult], None]
+    """Told of every call when it is over."""
 
 
 class ProviderCalls:
@@ -118,7 +110,9 @@ class ProviderCalls:
         began_us, began_s = _now_us(), time.perf_counter()
         self._reported = None
         timeouts: Timeouts = msgspec.structs.replace(self._route.request.timeouts, total_s=remaining_s)
-        reading = asyncio.create_task(self._read(msgspec.structs.replace(self._route.request, timeouts=timeouts)))
+        request = msgspec.structs.replace(self._route.request, timeouts=timeouts)
+        job = await self._open_job(lease, request)
+        reading = asyncio.create_task(self._read(request if job is None else job.request, job))
         stopped = asyncio.create_task(lease.stopped.wait())
         try:
             await asyncio.wait({reading, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,10 +123,21 @@ class ProviderCalls:
         self._judge(reading)
         self._result.provider_us += round((time.perf_counter() - began_s) * 1e6)
         self._record(lease, began_us)
-        if self._route.jobs is not None and lease.stop_reason != "draining":
-            await self._route.jobs.ended(self._result.records[-1].outcome)
+        self._route.learn(self._result)
+        if job is not None:
+            await job.ended(self._result.outcome, self._result.error)
 
-    async def _read(self, request: ProviderRequest) -> str:
+    async def _open_job(self, lease: Lease, request: ProviderRequest) -> JobHandle | None:
+        """Write down that a provider is about to work for us in the background; `None` for one that does not."""
+        route = self._route
+        if not isinstance(route.provider, BackgroundProvider):
+            return None
+        number = len(self._result.records) + 1
+        return await route.jobs.open(
+            lease, number, route.provider, request, model=route.model, price_version=route.price_version
+        )
+
+    async def _read(self, request: ProviderRequest, job: JobHandle | None) -> str:
         """Pass on what one call says; return why it finished."""
         async with contextlib.aclosing(self._route.provider.stream(request)) as chunks:
             async for chunk in chunks:
@@ -143,8 +148,8 @@ class ProviderCalls:
                         await self._results.kept()
                         return chunk.reason
                     case JobStarted():
-                        if self._route.jobs is not None:
-                            await self._route.jobs.started(chunk.job)
+                        assert job is not None, "only who works in the background starts jobs"
+                        await job.started(chunk.job)
                     case _:
                         if self._result.first_token_at_us is None and not isinstance(chunk, Progress):
                             self._result.first_token_at_us = _now_us()

@@ -40,6 +40,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     request: StoredRequest
     lease_ends_s: float
     """By our monotonic clock, measured from before the database was asked."""
+    took_us: int
+    """How long the database took to answer."""
 
     @classmethod
     def of_row(cls, row: Sequence[Any], *, asked_s: float) -> Self:
@@ -59,6 +61,7 @@ class Claim(Struct, frozen=True, kw_only=True):
             tier=Tier(row[11]),
             request=StoredRequest.decode(row[12]),
             lease_ends_s=asked_s + LEASE_S - LEASE_MARGIN_S,
+            took_us=round((time.monotonic() - asked_s) * 1e6),
         )
 
     @property

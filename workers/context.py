@@ -11,6 +11,7 @@ from ledger.writer import LedgerWriter
 from workers.broker import make_sending_broker
 from workers.catalogue import Catalogue
 from workers.limits import ProviderLimits
+from workers.media.opening import Media, open_media
 from workers.positions import Places
 from workers.providers import ProviderRegistry
 from workers.queue import GenerationQueue
@@ -32,6 +33,7 @@ class GenerationContext(NamedTuple):
     tiers: Tiers
     places: Places
     limits: ProviderLimits
+    media: Media
 
 
 @contextlib.asynccontextmanager
@@ -46,6 +48,8 @@ async def open_context(
         stack.callback(broker.close)
         queue = await stack.enter_async_context(GenerationQueue(broker))
         redis = await stack.enter_async_context(make_redis(settings.redis_url))
+        media = open_media(settings.environment)
+        stack.push_async_callback(media.store.aclose)
         yield GenerationContext(
             database=database,
             writer=writer,
@@ -56,6 +60,7 @@ async def open_context(
             tiers=Tiers(database),
             places=Places(database, redis),
             limits=ProviderLimits(redis, settings.provider_limits),
+            media=media,
         )
 
 

@@ -1,5 +1,6 @@
 """Why a generation or a change of the catalogue is refused. `code` is public API; the message is for people."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -41,6 +42,16 @@ class InputTooLong(GenerationError):
         self.context_tokens = context_tokens
 
 
+class TierRequired(GenerationError):
+    """The model is not for accounts of this tier."""
+
+    code = "tier_required"
+
+    def __init__(self, model: str, *, tiers: Sequence[str]) -> None:
+        super().__init__(f"{model} is for {' and '.join(tiers)} accounts")
+        self.tiers = tuple(tiers)
+
+
 class GenerationNotFound(GenerationError):
     """No generation has this id, or it belongs to someone else."""
 
@@ -49,6 +60,16 @@ class GenerationNotFound(GenerationError):
     def __init__(self, generation_id: UUID) -> None:
         super().__init__(f"no generation {generation_id}")
         self.generation_id = generation_id
+
+
+class BatchNotFound(GenerationError):
+    """No batch has this id, or it belongs to someone else."""
+
+    code = "batch_not_found"
+
+    def __init__(self, batch_id: UUID) -> None:
+        super().__init__(f"no batch {batch_id}")
+        self.batch_id = batch_id
 
 
 class GenerationNotRetryable(GenerationError):

@@ -13,9 +13,10 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
+from ledger.batch import Statement
 from ledger.database import Database
 from ledger.writer import LedgerWriter
-from workers.calls import CallResult
+from workers.answering import Answerer, Attempt
 from workers.cancels import lost_text
 from workers.catalogue import Catalogue
 from workers.claims import Claim, claim_generation, release_generation
@@ -23,10 +24,11 @@ from workers.finishing import Finish, finish_generation, guard_attempt
 from workers.generations import Figures, GenerationStatus
 from workers.leases import Lease, LeaseKeeper
 from workers.logs import bind_request
-from workers.providers import ProviderError, ProviderNotConfigured
+from workers.media.errors import MediaError
+from workers.modes import MODES
+from workers.providers import ProviderNotConfigured
 from workers.queue import GenerationQueue, WakeUp
-from workers.results import MediaKeeping
-from workers.routes import Router, Served
+from workers.sessions import append_answer
 from workers.settlement import Ending
 from workers.streams.errors import StreamFenced
 from workers.streams.generation_stream import GenerationStream
@@ -37,6 +39,9 @@ RUN_LIMIT_S: Final = 900.0
 """The longest that one attempt may take; an attempt near the generation's deadline gets what is left of it."""
 
 INTERNAL_ERROR: Final = Failure(code="internal_error", message="Something went wrong on our side. Nothing is charged.")
+INPUT_GONE: Final = Failure(
+    code="input_unavailable", message="A file that this needs is not there any more. Nothing is charged."
+)
 MODEL_UNAVAILABLE: Final = Failure(
     code="model_unavailable", message="This model is not available any more. Nothing is charged."
 )
@@ -50,10 +55,9 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     writer: LedgerWriter
     streams: StreamWriter
-    router: Router
+    answerer: Answerer
     catalogue: Catalogue
     leases: LeaseKeeper
-    media: MediaKeeping
     redis: Redis
     queue: GenerationQueue
     owner: UUID
@@ -74,53 +78,56 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             # Opening the stream drops what an earlier attempt had streamed; a cancelled generation keeps it.
             kept = await lost_text(self.redis, generation_id) if claim.cancel_requested and claim.attempt > 1 else ""
             stream = self.streams.open(
-                str(generation_id), epoch=claim.attempt, model=claim.model, may_append=lease.may_append
+                str(generation_id),
+                epoch=claim.attempt,
+                model=claim.model,
+                may_append=lease.may_append,
+                code_blocks=MODES[claim.request.mode].code_blocks,
             )
             try:
                 if kept:
                     stream.text(kept)
-                await self._run_claim(claim, lease, stream)
+                await self._run_claim(claim, lease, stream, Attempt(figures=Figures(database_us=claim.took_us)))
             except StreamFenced:
                 _log.warning("generation_superseded")
             finally:
                 stream.abandon()
 
-    async def _run_claim(self, claim: Claim, lease: Lease, stream: GenerationStream) -> None:
+    async def _run_claim(self, claim: Claim, lease: Lease, stream: GenerationStream, attempt: Attempt) -> None:
         if claim.cancel_requested:
             lease.stop("cancelled")
-        served: Served | None = None
+        failed: Ending | None = None
         try:
             if not lease.stopped.is_set():
-                served = await self._serve(claim, lease, stream)
-            ending = _ending(CallResult() if served is None else served.result)
+                left_s = min(RUN_LIMIT_S, claim.deadline_at_us / 1e6 - time.time())
+                await self.answerer.answer(claim, lease, stream, attempt, limit_s=left_s)
         except StreamFenced:
             raise
+        except MediaError as error:
+            failed = Ending(ended_as="failed", error=INPUT_GONE, provider_message=str(error))
         except ProviderNotConfigured as error:
-            ending = Ending(ended_as="failed", error=MODEL_UNAVAILABLE, provider_message=str(error))
+            failed = Ending(ended_as="failed", error=MODEL_UNAVAILABLE, provider_message=str(error))
         except Exception as bug:  # noqa: BLE001 - whatever broke, the generation must end and its freeze with it
             _log.exception("generation_broke")
-            ending = Ending(ended_as="failed", error=INTERNAL_ERROR, provider_message=repr(bug))
-        if ending.ended_as == "cancelled" and await self._gave_up(claim, lease, served):
+            failed = Ending(ended_as="failed", error=INTERNAL_ERROR, provider_message=repr(bug))
+        ending = failed or _ending(attempt)
+        if ending.ended_as == "cancelled" and await self._gave_up(claim, lease, attempt):
             return
-        await self._finish(claim, stream, served, ending)
+        await self._finish(claim, stream, attempt, ending)
 
-    async def _gave_up(self, claim: Claim, lease: Lease, served: Served | None) -> bool:
+    async def _gave_up(self, claim: Claim, lease: Lease, attempt: Attempt) -> bool:
         """Let go of a generation that was stopped for another reason than its owner's wish; false if it was that."""
         if lease.stop_reason == "cancelled":
             return False
-        records = [] if served is None else served.result.records
-        if lease.stop_reason == "draining" and await release_generation(self.database, claim, records):
+        if lease.stop_reason == "draining" and await release_generation(self.database, claim, attempt.result.records):
             _log.info("generation_released")
             self.queue.send(WakeUp(claim.tier, claim.request_id))
         return True
 
-    async def _serve(self, claim: Claim, lease: Lease, stream: GenerationStream) -> Served:
-        left_s = min(RUN_LIMIT_S, claim.deadline_at_us / 1e6 - time.time())
-        return await self.router.serve(claim, lease, stream, media=self.media, files={}, limit_s=left_s)
-
-    async def _finish(self, claim: Claim, stream: GenerationStream, served: Served | None, ending: Ending) -> None:
+    async def _finish(self, claim: Claim, stream: GenerationStream, attempt: Attempt, ending: Ending) -> None:
         await stream.finish_flush()
         prices, _ = await self.catalogue.price(claim.model, claim.price_version)
+        attempt.note(provider_us=attempt.result.provider_us)
         finish = Finish(
             generation_id=claim.generation_id,
             account_id=claim.account_id,
@@ -130,12 +137,15 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             end_epoch=claim.attempt,
             end_seq=stream.next_seq,
             text=stream.output_text,
+            artifacts=stream.output_artifacts,
+            structured=stream.output_structured,
             ending=ending,
             frozen_microcredits=claim.frozen_microcredits,
             prices=prices,
-            first_token_at_us=None if served is None else served.result.first_token_at_us,
-            figures=_figures(served),
-            calls=() if served is None else served.result.records,
+            first_token_at_us=attempt.result.first_token_at_us,
+            figures=attempt.figures,
+            calls=attempt.result.records,
+            writes=_session_answer(claim, stream, ending),
         )
         terminal = await finish_generation(self.database, self.writer, finish)
         if terminal is not None:
@@ -143,28 +153,28 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
                 await stream.end(terminal)
 
 
-def _ending(result: CallResult) -> Ending:
-    error = result.error
+def _ending(attempt: Attempt) -> Ending:
+    result, error = attempt.result, attempt.result.error
     return Ending(
         ended_as="cancelled" if result.outcome == "stopped" else result.outcome,
         usage=result.usage,
         usage_estimated=result.usage_estimated,
         finish_reason=result.finish_reason,
-        error=None if error is None else _failure(error),
+        error=None if error is None else Failure(code=error.code, message=error.message),
         provider_message=None if error is None else error.provider_message,
+        price_percent=attempt.price_percent,
     )
 
 
-def _figures(served: Served | None) -> Figures:
-    if served is None:
-        return Figures()
-    return Figures(
-        served_model=served.model,
-        served_provider=served.provider,
-        fallback_used=served.fallback_used,
-        provider_us=served.result.provider_us,
+def _session_answer(claim: Claim, stream: GenerationStream, ending: Ending) -> tuple[Statement, ...]:
+    if claim.request.session_id is None:
+        return ()
+    answer = append_answer(
+        account_id=claim.account_id,
+        generation_id=claim.generation_id,
+        text=stream.output_text,
+        artifacts=stream.output_artifacts,
+        structured=None if stream.output_structured is None else stream.output_structured.get("value"),
+        partial=ending.ended_as != "completed",
     )
-
-
-def _failure(error: ProviderError) -> Failure:
-    return Failure(code=error.code, message=error.message)
+    return (answer,)

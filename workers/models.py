@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from workers.errors import InvalidModel
+from workers.modes import MODES, check_model_parameters
 from workers.pricing import Prices
 from workers.providers import MediaKind, Timeouts
 
@@ -16,10 +17,6 @@ MAX_PARAMETERS: Final = 50
 MAX_DEFINITION_BYTES: Final = 64 * 1024
 MAX_TIMEOUT_S: Final = 2_400.0
 """Work ends well before its freeze expires."""
-
-MODES: Final = (
-    "chat", "compose", "structured", "image", "image-edit", "video", "speech-to-video", "music", "speech",
-)  # fmt: skip
 
 Tier: TypeAlias = Literal["free", "paid"]
 TIERS: Final[tuple[Tier, ...]] = ("free", "paid")
@@ -86,6 +83,7 @@ class ModelDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         self._check_tokens()
         if len(self.parameters) > MAX_PARAMETERS:
             raise InvalidModel("parameters", f"at most {MAX_PARAMETERS}")
+        check_model_parameters(self.parameters)
         if self.name in self.fallbacks or len(set(self.fallbacks)) != len(self.fallbacks):
             raise InvalidModel("fallbacks", "must be other models, each once")
         if len(self.fallbacks) > MAX_FALLBACKS:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -10,12 +10,10 @@ from msgspec import Meta
 
 from workers.errors import InputTooLong, InvalidInput
 from workers.models import ModelDefinition
-from workers.providers import InputFile, Message, Provider, ProviderRequest, Timeouts, Usage
+from workers.modes import MODES, FileReference, Gives, ModeInput, bound_units
+from workers.modes.modes import ALIASES
+from workers.providers import InputFile, Message, Provider, ProviderRequest, Usage
 from workers.providers.errors import RequestRejected
-
-MAX_MESSAGES: Final = 1_000
-ALIASES: Final = {"text": "chat"}
-"""Names that a mode had before."""
 
 
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +26,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     cache: bool = False
     """An answer to the very same request of this account, up to a day old, is as good as a new one."""
+    session_id: UUID | None = None
+    """The conversation that this goes on with."""
     client_transfer: bool = False
     """The caller would rather move results into the store itself; what it has not moved in time is moved for it."""
 
@@ -38,8 +38,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
             InvalidInput: it contains half of a surrogate pair, which is no text.
         """
         identity: list[object] = [self.model, self.mode or "text", self.input, self.max_output_tokens, None]
-        if self.cache or self.client_transfer:
-            identity += [self.cache, self.client_transfer]
+        if self.cache or self.client_transfer or self.session_id is not None:
+            identity += [self.cache, self.client_transfer, self.session_id]
         return hashlib.sha256(_encode(identity)).digest()
 
 
@@ -59,13 +59,43 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     messages: tuple[Message, ...]
     options: dict[str, object]
     max_output_tokens: int | None
+    runs_as: str | None = None
+    """The mode that the provider is asked for, where it is another."""
+    gives: Gives = "text"
     output_schema: dict[str, object] | None = None
-    file_ids: tuple[str, ...] = ()
-    """The media objects that go into it."""
+    template: str | None = None
+    """Which version of which template was rendered."""
+    files: tuple[FileReference, ...] = ()
+    """Where media objects go into it."""
     routes: tuple[Route, ...] = ()
     """The model asked for, then its fallbacks. Empty in what was stored before there were fallbacks."""
+    session_id: UUID | None = None
     cache: bool = False
     client_transfer: bool = False
+
+    @property
+    def provider_mode(self) -> str:
+        """The mode that the provider is asked for."""
+        return self.runs_as or self.mode
+
+    @property
+    def file_ids(self) -> tuple[str, ...]:
+        """The media objects that go into it, each once."""
+        return tuple(dict.fromkeys(file.media_id for file in self.files))
+
+    def as_input(self, definition: ModelDefinition) -> ModeInput:
+        """Return what the caller wanted, as the modes know it."""
+        return ModeInput(
+            mode=self.mode,
+            runs_as=self.provider_mode,
+            gives=self.gives,
+            messages=self.messages,
+            options=self.options,
+            files=self.files,
+            output_schema=self.output_schema,
+            template=self.template,
+            parameters={**MODES[self.mode].parameters, **definition.parameters},
+        )
 
     def encode(self) -> bytes:
         """Return the bytes to keep.
@@ -90,22 +120,32 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return hashlib.sha256(_encode(["retry", self.model, str(retry_of)])).digest()
 
 
-def read_request(request: GenerationRequest, definition: ModelDefinition) -> StoredRequest:
-    """Tell the conversation from the parameters.
+def mode_of(request: GenerationRequest, definition: ModelDefinition) -> str:
+    """Return the mode that is meant.
 
     Raises:
-        InvalidInput: the model has no such mode, or the input is not what the mode takes.
+        InvalidInput: the model has no such mode.
     """
     mode = definition.modes[0] if request.mode is None else ALIASES.get(request.mode, request.mode)
     if mode not in definition.modes:
         raise InvalidInput(f"mode: {request.model} can do {', '.join(definition.modes)}")
-    options = {name: value for name, value in request.input.items() if name not in {"prompt", "messages"}}
+    return mode
+
+
+def stored_request(request: GenerationRequest, given: ModeInput) -> StoredRequest:
+    """Return what is kept of a request whose input was read."""
     return StoredRequest(
         model=request.model,
-        mode=mode,
-        messages=_read_messages(request.input),
-        options=options,
+        mode=given.mode,
+        messages=given.messages,
+        options=given.options,
         max_output_tokens=request.max_output_tokens,
+        runs_as=None if given.runs_as == given.mode else given.runs_as,
+        gives=given.gives,
+        output_schema=given.output_schema,
+        template=given.template,
+        files=given.files,
+        session_id=request.session_id,
         cache=request.cache,
         client_transfer=request.client_transfer,
     )
@@ -127,20 +167,32 @@ def provider_request(
         upstream_model=definition.upstream_name,
         messages=stored.messages,
         max_output_tokens=min(max_output_tokens, definition.max_output_tokens),
-        mode=stored.mode,
+        mode=stored.provider_mode,
         options=stored.options,
+        upstream_inputs=_upstream_inputs(stored, definition),
         files=files or {},
         output_schema=stored.output_schema,
-        timeouts=definition.timeouts.over(Timeouts()),
+        timeouts=definition.timeouts.over(MODES[stored.mode].usual_timeouts),
     )
 
 
-def output_limit(stored: StoredRequest, definition: ModelDefinition) -> int:
+def _upstream_inputs(stored: StoredRequest, definition: ModelDefinition) -> dict[str, object]:
+    """Return the inputs by the names that the provider's model has for them; nothing where it has ours."""
+    if not definition.input_names and not definition.fixed_inputs:
+        return {}
+    said = {**stored.options, **({"prompt": stored.messages[-1].content} if stored.messages else {})}
+    return {
+        **{definition.input_names.get(name, name): value for name, value in said.items()},
+        **definition.fixed_inputs,
+    }
+
+
+def output_limit(asked_tokens: int | None, definition: ModelDefinition) -> int:
     """Return how many tokens the model may write: what was asked for, within the model's ceiling."""
-    return min(stored.max_output_tokens or definition.default_output_tokens, definition.max_output_tokens)
+    return min(asked_tokens or definition.default_output_tokens, definition.max_output_tokens)
 
 
-def bound_usage(request: ProviderRequest, provider: Provider, definition: ModelDefinition) -> Usage:
+def bound_usage(request: ProviderRequest, provider: Provider, definition: ModelDefinition, given: ModeInput) -> Usage:
     """Return the most that this call can use.
 
     Raises:
@@ -157,24 +209,9 @@ def bound_usage(request: ProviderRequest, provider: Provider, definition: ModelD
         raise InputTooLong(input_tokens=probable.input_tokens, context_tokens=context_tokens)
     # The count is a bound and may be several times what is billed; no provider bills more than the context holds.
     input_tokens = min(provider.count_input_tokens(request), context_tokens)
-    return Usage(input_tokens=input_tokens, output_tokens=request.max_output_tokens)
-
-
-def _read_messages(given: dict[str, object]) -> tuple[Message, ...]:
-    prompt, messages = given.get("prompt"), given.get("messages")
-    if (prompt is None) == (messages is None):
-        raise InvalidInput("input must have either prompt or messages")
-    if prompt is not None:
-        if not isinstance(prompt, str):
-            raise InvalidInput("prompt must be a string")
-        return (Message(role="user", content=prompt),)
-    try:
-        read = msgspec.convert(messages, tuple[Message, ...])
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"messages: {error}") from error
-    if len(read) > MAX_MESSAGES:
-        raise InvalidInput(f"messages: at most {MAX_MESSAGES}")
-    return read
+    return msgspec.structs.replace(
+        bound_units(given, request.files), input_tokens=input_tokens, output_tokens=request.max_output_tokens
+    )
 
 
 def _encode(value: object) -> bytes:

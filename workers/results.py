@@ -10,6 +10,7 @@ from workers.streams.generation_stream import GenerationStream
 
 MAX_OUTPUT_CHARACTERS: Final = 16_000_000
 MAX_MEDIA_RESULTS: Final = 100
+MAX_PROGRESS_CHARACTERS: Final = 200
 
 Delivered = TextDelta | JsonDelta | Progress | MediaResult
 
@@ -78,7 +79,9 @@ class AttemptResults:
                 self._json.append(chunk.text)
                 self.stream.json(chunk.text)
             case Progress():
-                self.stream.event("progress", {"percent": chunk.percent, "message": chunk.message})
+                self.stream.event(
+                    "progress", {"percent": chunk.percent, "message": chunk.message[:MAX_PROGRESS_CHARACTERS]}
+                )
             case MediaResult():
                 self._keep(chunk)
 

@@ -5,23 +5,25 @@ settlement, whoever serves it, and every call that was made on the way is record
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
 from workers.breakers import Breakers, RouteKey
-from workers.calls import LEAST_TIME_S, CallResult, JobKeeping, ProviderCalls, RouteCall, timed_out_before_start
+from workers.calls import LEAST_TIME_S, CallResult, ProviderCalls, RouteCall, timed_out_before_start
 from workers.catalogue import Catalogue
 from workers.claims import Claim
 from workers.leases import Lease
 from workers.models import ModelDefinition
-from workers.providers import InputFile, Provider, ProviderError, ProviderNotConfigured, ProviderRegistry
+from workers.providers import InputFile, ProviderError, ProviderNotConfigured, ProviderRegistry
 from workers.providers.errors import AuthenticationFailed, ModelNotFound, QuotaExhausted, Unavailable
 from workers.requests import Route, provider_request
 from workers.results import AttemptResults, MediaKeeping
 from workers.streams.generation_stream import GenerationStream
+from workers.upstream_jobs import UpstreamJobs
 
 _OTHERS_MAY_DO = (AuthenticationFailed, ModelNotFound, QuotaExhausted)
 """No second try with the same provider makes sense, but another provider may well serve it."""
@@ -30,21 +32,13 @@ BREAKER_OPEN: Final = "left alone for a moment after repeated failures"
 
 _log = structlog.stdlib.get_logger(__name__)
 
-OpenJob = Callable[[Claim, Provider, int], Awaitable["OpenedJob | None"]]
-
-
-class OpenedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of a call to a provider that works in the background, and what the call must know of it."""
-
-    jobs: JobKeeping
-    changes: dict[str, object]
-    """Fields of the request: `webhook_url`, and `resume` where an earlier attempt's job still runs."""
+MediaOf = Callable[[Claim, str], MediaKeeping]
+"""Makes what keeps the media of one attempt at one provider."""
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an attempt, and whose work it is."""
+    """Whose work an attempt is, and what was delivered."""
 
-    result: CallResult
     results: AttemptResults
     model: str
     provider: str
@@ -57,26 +51,28 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     providers: ProviderRegistry
     catalogue: Catalogue
     breakers: Breakers
-    open_job: OpenJob
+    jobs: UpstreamJobs
 
     async def serve(
         self,
         claim: Claim,
         lease: Lease,
         stream: GenerationStream,
+        result: CallResult,
         *,
-        media: MediaKeeping,
+        media: MediaOf,
         files: Mapping[str, InputFile],
         limit_s: float,
     ) -> Served:
         """Call the routes in their order until one completes, one has delivered something, or none is left.
+
+        What comes of it is noted in `result`.
 
         Raises:
             ProviderNotConfigured: no route of the chain is configured here any more.
             StreamFenced: a later attempt writes the stream.
         """
         ends_s = time.monotonic() + limit_s
-        result = CallResult()
         served: Served | None = None
         missing: ProviderNotConfigured | None = None
         for number, route in enumerate(claim.request.chain(claim.price_version)):
@@ -86,12 +82,10 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
             except ProviderNotConfigured as error:
                 missing = missing or error
                 continue
-            results = AttemptResults(stream, media, provider=provider.name)
-            served = Served(
-                result=result, results=results, model=route.model, provider=provider.name, fallback_used=number > 0
-            )
+            results = AttemptResults(stream, media(claim, provider.name), provider=provider.name)
+            served = Served(results=results, model=route.model, provider=provider.name, fallback_used=number > 0)
             try:
-                await self._call(claim, lease, served, route, definition, files, ends_s)
+                await self._call(claim, lease, served, result, route, definition, files, ends_s)
             finally:
                 await results.aclose()
             if not _next_may_serve(result, results):
@@ -107,12 +101,13 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
         claim: Claim,
         lease: Lease,
         served: Served,
+        result: CallResult,
         route: Route,
         definition: ModelDefinition,
         files: Mapping[str, InputFile],
         ends_s: float,
     ) -> None:
-        provider, result = self.providers.get(definition.provider), served.result
+        provider = self.providers.get(definition.provider)
         key = RouteKey(definition.provider, definition.upstream_name)
         if ends_s - time.monotonic() < LEAST_TIME_S:
             result.outcome, result.error = "failed", result.error or timed_out_before_start(provider.name)
@@ -129,18 +124,16 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
             max_output_tokens=claim.max_output_tokens,
             files=files,
         )
-        opened = await self.open_job(claim, provider, len(result.records) + 1)
-        if opened is not None:
-            request = msgspec.structs.replace(request, **opened.changes)
         call = RouteCall(
             model=route.model,
             provider=provider,
             request=request,
+            price_version=route.price_version,
             costs=costs,
-            jobs=None if opened is None else opened.jobs,
+            jobs=self.jobs,
+            learn=partial(self._learn, key),
         )
         await ProviderCalls(call, served.results, result).run(lease, ends_s=ends_s)
-        self._learn(key, result)
 
     def _learn(self, key: RouteKey, result: CallResult) -> None:
         if result.outcome == "completed":

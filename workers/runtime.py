@@ -14,26 +14,29 @@ from psycopg_pool import PoolTimeout
 from ledger.database import Database
 from ledger.errors import Contended
 from ledger.writer import LedgerWriter
+from workers.answering import Answerer
 from workers.breakers import Breakers
 from workers.broker import make_sending_broker
 from workers.catalogue import Catalogue
-from workers.claims import Claim
 from workers.context import make_redis
 from workers.execution import Runner
 from workers.leases import LeaseKeeper
 from workers.limits import ProviderLimits
+from workers.media.fetching import Fetcher
+from workers.media.opening import open_media
+from workers.media.results import ResultKeeper
 from workers.notices import hear_cancels
 from workers.picking import Picker
 from workers.positions import Pace
-from workers.providers import MediaResult, Provider, ProviderRegistry
-from workers.providers.errors import Unavailable
+from workers.prompt_cache import PromptCache
+from workers.providers import ProviderRegistry
 from workers.queue import GenerationQueue
-from workers.results import Tell
 from workers.routes import Router
 from workers.settings import Settings
 from workers.shifts import Shift
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.writer import StreamWriter
+from workers.upstream_jobs import UpstreamJobs
 
 DRAIN_S: Final = 2.0
 """How long generations may go on after the process was told to stop; then they are given back for another worker."""
@@ -71,12 +74,21 @@ class WorkerRuntime:
             stack.callback(broker.close)
             catalogue = Catalogue(database, providers)
             redis = await stack.enter_async_context(make_redis(settings.redis_url))
+            jobs = await stack.enter_async_context(UpstreamJobs(database, settings.redis_url, settings.environment))
+            media = open_media(settings.environment)
+            stack.push_async_callback(media.store.aclose)
             self._runner = Runner(
                 database=database,
                 writer=await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note)),
                 streams=await stack.enter_async_context(StreamWriter(settings.redis_url)),
-                router=Router(providers=providers, catalogue=catalogue, breakers=Breakers(), open_job=_open_no_job),
-                media=_NoMedia(),
+                answerer=Answerer(
+                    database=database,
+                    catalogue=catalogue,
+                    router=Router(providers=providers, catalogue=catalogue, breakers=Breakers(), jobs=jobs),
+                    cache=PromptCache(redis),
+                    media=media,
+                    keeper=ResultKeeper(database, media, await stack.enter_async_context(Fetcher(media.settings))),
+                ),
                 catalogue=catalogue,
                 leases=await stack.enter_async_context(LeaseKeeper(settings.database_url)),
                 redis=redis,
@@ -168,15 +180,6 @@ class WorkerRuntime:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
-
-
-class _NoMedia:
-    async def keep(self, ordinal: int, result: MediaResult, *, tell: Tell) -> dict[str, object]:
-        raise Unavailable(provider="media", provider_message="there is no store")
-
-
-async def _open_no_job(claim: Claim, provider: Provider, call: int) -> None:
-    return None
 
 
 async def _stop(task: "asyncio.Task[None]") -> None:
