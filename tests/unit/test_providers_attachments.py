@@ -11,6 +11,7 @@ from workers.providers.conversation import check_conversation
 from workers.providers.errors import RequestRejected
 from workers.providers.interface import MediaKind, ProviderRequest, Role
 from workers.providers.openai.vision import bound_image_tokens as openai_tokens
+from workers.providers.openai.vision import bound_other_image_tokens
 from workers.providers.structured import (
     MAX_SCHEMA_BYTES,
     MAX_SCHEMA_DEPTH,
@@ -95,14 +96,21 @@ def test_claude_counts_pictures_by_area(width: int | None, height: int | None, t
         ("gpt-4o-mini-2024-07-18", 512, 512, 8500),
         ("gpt-4o-mini", 2048, 4096, 36835),
         ("gpt-4o", None, None, 1105),
+        ("gpt-5", None, None, 6150),
     ],
 )
 def test_openai_counts_pictures_at_least_as_documented(
     model: str, width: int | None, height: int | None, at_least: int
 ) -> None:
-    assert openai_tokens(model, a_file(width=width, height=height)) >= min(at_least, 6150)
-    if "mini" in model:
-        assert openai_tokens(model, a_file(width=width, height=height)) >= at_least
+    assert openai_tokens(model, a_file(width=width, height=height)) >= at_least
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "tokens"),
+    [(10, 10, 2_880), (2_800, 2_800, 10_000), (8_000, 8_000, 16_384), (None, 10, 16_384), (None, None, 16_384)],
+)
+def test_other_models_count_patches_between_two_bounds(width: int | None, height: int | None, tokens: int) -> None:
+    assert bound_other_image_tokens(a_file(width=width, height=height)) == tokens
 
 
 def test_a_picture_of_unknown_size_is_bounded_by_the_largest() -> None:

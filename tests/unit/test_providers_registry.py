@@ -110,6 +110,53 @@ def test_a_configuration_does_not_show_its_key() -> None:
     assert "secret" not in repr(factory.configuration({"OPENAI_API_KEY": "secret"}))
 
 
+@pytest.mark.parametrize(
+    ("name", "environment", "problem"),
+    [
+        ("groq", {}, "HOLDFAST_COMPATIBLE_PROVIDERS does not name it"),
+        ("groq", {"GROQ_API_KEY": "k"}, "HOLDFAST_COMPATIBLE_PROVIDERS does not name it"),
+        ("groq", {"HOLDFAST_COMPATIBLE_PROVIDERS": "groq"}, "GROQ_API_KEY is not set"),
+        ("groq", {"HOLDFAST_COMPATIBLE_PROVIDERS": " vllm, groq ,", "GROQ_API_KEY": "k"}, None),
+        ("ollama", {"HOLDFAST_COMPATIBLE_PROVIDERS": "ollama"}, None),
+        ("vllm", {"HOLDFAST_COMPATIBLE_PROVIDERS": "vllm"}, "VLLM_BASE_URL is not set"),
+        ("vllm", {"HOLDFAST_COMPATIBLE_PROVIDERS": "vllm", "VLLM_BASE_URL": "http://gpu:8001/v1"}, None),
+        ("my-gpu", {"HOLDFAST_COMPATIBLE_PROVIDERS": "my-gpu"}, "MY_GPU_BASE_URL is not set"),
+        ("my-gpu", {"HOLDFAST_COMPATIBLE_PROVIDERS": "my-gpu,my-gpu", "MY_GPU_BASE_URL": "http://gpu/v1"}, None),
+        (
+            "my-gpu",
+            {"HOLDFAST_COMPATIBLE_PROVIDERS": "my-gpu", "MY_GPU_BASE_URL": "gpu:8001"},
+            "MY_GPU_BASE_URL is not an http:// or https:// URL",
+        ),
+        ("my-gpu", {}, "there is no such provider"),
+    ],
+)
+def test_a_compatible_server_is_configured_by_its_name(
+    name: str, environment: dict[str, str], problem: str | None
+) -> None:
+    assert ProviderRegistry(environment).status(name).problem == problem
+
+
+@pytest.mark.parametrize("name", ["Groq", "a_b", "-a", "a--b", "../a", "x" * 41])
+def test_a_compatible_server_with_a_name_that_is_none_is_a_problem(name: str) -> None:
+    assert "names are of" in str(problems(HOLDFAST_COMPATIBLE_PROVIDERS=name)[name])
+
+
+def test_a_compatible_server_cannot_take_the_name_of_another_provider() -> None:
+    with pytest.raises(ProviderNotConfigured, match="openai: there is another one"):
+        ProviderRegistry({"HOLDFAST_COMPATIBLE_PROVIDERS": "openai"})
+
+
+async def test_a_compatible_server_has_its_own_name_and_description() -> None:
+    registry = ProviderRegistry(
+        {"HOLDFAST_COMPATIBLE_PROVIDERS": "gemini,my-gpu", "GEMINI_API_KEY": "k", "MY_GPU_BASE_URL": "http://gpu/v1"}
+    )
+
+    assert registry.get("gemini").name == "gemini"
+    assert "Google" in registry.get("gemini").description
+    assert registry.get("my-gpu").name == "my-gpu"
+    await registry.aclose()
+
+
 async def test_a_provider_without_a_key_is_not_given() -> None:
     with pytest.raises(ProviderNotConfigured, match="ANTHROPIC_API_KEY is not set"):
         ProviderRegistry({}).get("anthropic")

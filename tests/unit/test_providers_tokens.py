@@ -64,6 +64,13 @@ def test_a_cut_call_without_any_report_counts_both_sides() -> None:
     assert usage == Usage(input_tokens=6, output_tokens=1)
 
 
+@pytest.mark.parametrize("reported", [Usage(), Usage(output_tokens=3)])
+def test_a_reported_input_of_zero_is_no_count(reported: Usage) -> None:
+    usage = estimate_cut_usage(a_request("12345678"), delivered="x" * 40, reported=reported, image_tokens=100)
+
+    assert usage == Usage(input_tokens=106, output_tokens=10)
+
+
 def test_a_call_cut_before_anything_came_used_nothing() -> None:
     assert estimate_cut_usage(a_request(), delivered="", reported=None) == Usage()
 

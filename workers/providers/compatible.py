@@ -32,23 +32,20 @@ class Known(Struct, frozen=True, kw_only=True):
     dialect: Dialect = Dialect()
 
 
-_MOST_IMAGE_TOKENS: Final = 16_384
-"""What open models make of a picture at most: a token for 28 by 28 pixels, up to this many."""
-
-_PLAIN = Dialect(limit_name="max_tokens", forbids_parallel_calls=False, max_image_tokens=_MOST_IMAGE_TOKENS)
+_PLAIN = Dialect(limit_name="max_tokens", forbids_parallel_calls=False, counts_pictures_as_openai=False)
 """What the widest range of servers understands."""
 
 KNOWN: Final[Mapping[str, Known]] = {
     "gemini": Known(
         description="Gemini models through Google's OpenAI-compatible API.",
         base_url="https://generativelanguage.googleapis.com/v1beta/openai/",
-        dialect=Dialect(forbids_parallel_calls=False, max_image_tokens=_MOST_IMAGE_TOKENS),
+        dialect=Dialect(forbids_parallel_calls=False, counts_pictures_as_openai=False),
     ),
     "groq": Known(
         description="Open models on Groq's own chips.",
         base_url="https://api.groq.com/openai/v1",
         # Usage comes unasked, in `x_groq`.
-        dialect=Dialect(asks_for_usage=False, max_image_tokens=_MOST_IMAGE_TOKENS),
+        dialect=Dialect(asks_for_usage=False, counts_pictures_as_openai=False),
     ),
     "featherless": Known(
         description="Open models from Featherless.",
@@ -58,12 +55,12 @@ KNOWN: Final[Mapping[str, Known]] = {
     "openrouter": Known(
         description="Models of many companies through OpenRouter.",
         base_url="https://openrouter.ai/api/v1",
-        dialect=Dialect(limit_name="max_tokens", says_cost=True, max_image_tokens=_MOST_IMAGE_TOKENS),
+        dialect=Dialect(limit_name="max_tokens", says_cost=True, counts_pictures_as_openai=False),
     ),
     "litellm": Known(
         description="Models behind a LiteLLM proxy.",
         base_url="http://localhost:4000/v1",
-        dialect=Dialect(limit_name="max_tokens", max_image_tokens=_MOST_IMAGE_TOKENS),
+        dialect=Dialect(limit_name="max_tokens", counts_pictures_as_openai=False),
     ),
     "vllm": Known(
         # Without an address of its own: vLLM listens on the port that we listen on.

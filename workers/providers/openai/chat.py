@@ -12,7 +12,7 @@ from workers.providers.openai.chat_reading import ChatReading
 from workers.providers.openai.content import answer_tool, message_param
 from workers.providers.openai.dialect import OPENAI, Dialect
 from workers.providers.openai.errors import translate
-from workers.providers.openai.vision import bound_image_tokens
+from workers.providers.openai.vision import bound_image_tokens, bound_other_image_tokens
 from workers.providers.structured import output_schema
 from workers.providers.text_provider import TextProvider
 
@@ -31,9 +31,10 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
         self._dialect = dialect
 
     def count_image_tokens(self, request: ProviderRequest, image: InputFile) -> int:
-        """See `bound_image_tokens`, unless the server has a rule of its own."""
-        known = self._dialect.max_image_tokens
-        return bound_image_tokens(request.upstream_model, image) if known is None else known
+        """See `bound_image_tokens`, and for the models of others `bound_other_image_tokens`."""
+        if self._dialect.counts_pictures_as_openai:
+            return bound_image_tokens(request.upstream_model, image)
+        return bound_other_image_tokens(image)
 
     async def open(self, request: ProviderRequest, options: ModelOptions) -> AsyncStream[ChatCompletionChunk]:
         """See `TextProvider.open`."""

@@ -16,8 +16,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """Whether it knows `parallel_tool_calls`."""
     says_cost: bool = False
     """Whether `usage.cost` is what the call cost us, in US dollars."""
-    max_image_tokens: int | None = None
-    """The most tokens its models make of a picture, where that is not OpenAI's rule."""
+    counts_pictures_as_openai: bool = True
+    """Whether its models make as many tokens of a picture as OpenAI's do."""
 
 
 OPENAI = Dialect()

@@ -1,4 +1,4 @@
-"""How many tokens OpenAI's models make of a picture at high detail: by tiles or by patches, as the model does."""
+"""How many tokens a model makes of a picture at high detail: by tiles or by patches, as each does."""
 
 from math import ceil
 from typing import Final
@@ -24,6 +24,12 @@ MINI_TOKENS_PER_PICTURE: Final = 2_833
 MINI_TOKENS_PER_TILE: Final = 5_667
 """This one model counts pictures so that they cost what they cost with the large one."""
 
+OTHER_PATCH_PIXELS: Final = 28
+LEAST_OTHER_TOKENS: Final = 2_880
+MOST_OTHER_TOKENS: Final = 16_384
+"""Open models make a fixed number of tokens of a picture, up to the first number, or one of every patch, up to the
+second."""
+
 UNKNOWN_SIZE_PIXELS: Final = (6_000, 6_000)
 
 
@@ -36,6 +42,14 @@ def bound_image_tokens(upstream_model: str, image: InputFile) -> int:
     patches = min(ceil(width / PATCH_PIXELS) * ceil(height / PATCH_PIXELS), MAX_PATCHES)
     by_patch = -(-patches * MAX_TOKENS_PER_PATCH_PERCENT // 100)
     return max(by_tile, by_patch)
+
+
+def bound_other_image_tokens(image: InputFile) -> int:
+    """Return the most tokens a picture can come to with a model that is not OpenAI's."""
+    if not image.width or not image.height:
+        return MOST_OTHER_TOKENS
+    patches = ceil(image.width / OTHER_PATCH_PIXELS) * ceil(image.height / OTHER_PATCH_PIXELS)
+    return min(max(patches, LEAST_OTHER_TOKENS), MOST_OTHER_TOKENS)
 
 
 def _most_tiles(width: int, height: int) -> int:
