@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import create_app
-from api.event_stream import ABORT_EXTENSION
+from api.event_stream import DIRECT_EXTENSION
 from ledger.garbage import collect_rarely
 
 GRACEFUL_TIMEOUT_S: Final = 2
@@ -18,15 +18,15 @@ KEEP_ALIVE_S: Final = 75
 
 
 class Protocol(HttpToolsProtocol):
-    """Uvicorn's protocol, with a way for the application to abort a connection.
+    """Uvicorn's protocol, with the connection itself for streams: to write to directly, and to abort.
 
-    Closing one waits until the peer has taken what was written, which a peer that stopped reading never does.
+    Closing a connection waits until the peer has taken what was written, which a peer that stopped reading never does.
     """
 
     def on_message_begin(self) -> None:
         """Begin a request as uvicorn does, and hand in the extension."""
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT_EXTENSION: {"call": self.transport.abort}}
+        self.scope["extensions"] = {DIRECT_EXTENSION: {"transport": self.transport, "flow": self.flow}}
 
 
 class Server(uvicorn.Server):

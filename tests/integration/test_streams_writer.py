@@ -203,7 +203,8 @@ async def test_a_long_stream_is_cut_to_a_snapshot_and_what_follows(
     await stream.finish_flush()
 
     assert await kinds(redis, generation_id) == ["snapshot", "t"]
-    assert (await recover_text(redis, generation_id)) == Recovered(Cursor(epoch=1, seq=102), Content(stream.output_text))
+    recovered = await recover_text(redis, generation_id)
+    assert recovered == Recovered(Cursor(epoch=1, seq=102), Content(stream.output_text))
 
 
 async def test_a_very_long_text_goes_out_in_frames_of_bounded_size(

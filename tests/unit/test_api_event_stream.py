@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api import event_stream
-from api.event_stream import ABORT_EXTENSION, SLICE_BYTES, EventStream
+from api.event_stream import DIRECT_EXTENSION, SLICE_BYTES, EventStream
 from tests.waiting import eventually
 
 
@@ -19,7 +19,7 @@ class Reader:
         self.left = asyncio.Event()
         self.aborted = False
         self._takes = takes
-        self.scope: Any = {"type": "http", "extensions": {ABORT_EXTENSION: {"call": self.abort}}}
+        self.scope: Any = {"type": "http"}
 
     def abort(self) -> None:
         self.aborted = True
@@ -33,9 +33,33 @@ class Reader:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
+        """Take a message as any server does."""
         if self._takes is not None and len(self.messages) > self._takes:
             await asyncio.Event().wait()
         self.messages.append(message)
+
+
+class DirectReader(Reader):
+    """A connection of our own server, which can be written to directly."""
+
+    def __init__(self, *, takes: int | None = None) -> None:
+        super().__init__(takes=takes)
+        self.scope["extensions"] = {DIRECT_EXTENSION: {"transport": self, "flow": self}}
+        self.written = b""
+        self.has_gone = False
+
+    @property
+    def write_paused(self) -> bool:
+        return self._takes is not None and len(self.written) > self._takes
+
+    async def drain(self) -> None:
+        await asyncio.Event().wait()
+
+    def is_closing(self) -> bool:
+        return self.has_gone
+
+    def write(self, data: bytes) -> None:
+        self.written += data
 
 
 async def frames(*given: bytes, closed: list[str], endless: bool = False) -> AsyncGenerator[bytes, None]:
@@ -91,13 +115,33 @@ async def test_a_reader_who_leaves_ends_the_stream_and_nothing_else() -> None:
 
 async def test_a_reader_who_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "STALLED_AFTER_S", 0.05)
-    reader, closed = Reader(takes=1), list[str]()
+    for reader in (Reader(takes=1), DirectReader(takes=1)):
+        closed = list[str]()
 
-    async with asyncio.timeout(5):
-        await EventStream(frames(b"one", b"two", closed=closed))(reader.scope, reader.receive, reader.send)
+        async with asyncio.timeout(5):
+            await EventStream(frames(b"one", b"two", closed=closed))(reader.scope, reader.receive, reader.send)
 
-    assert reader.aborted
-    assert closed == ["closed"]
+        assert reader.aborted == isinstance(reader, DirectReader)
+        assert closed == ["closed"]
+
+
+async def test_our_own_server_is_written_to_directly_in_chunks_as_http_wants_them() -> None:
+    reader = DirectReader()
+
+    await EventStream(frames(b"one", b"x" * 20, closed=[]))(reader.scope, reader.receive, reader.send)
+
+    assert reader.written == b"3\r\none\r\n14\r\n" + b"x" * 20 + b"\r\n"
+    assert [message["type"] for message in reader.messages] == ["http.response.start", "http.response.body"]
+    assert reader.messages[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+async def test_nothing_is_written_to_a_connection_that_has_gone() -> None:
+    reader = DirectReader()
+    reader.has_gone = True
+
+    await EventStream(frames(b"one", closed=[]))(reader.scope, reader.receive, reader.send)
+
+    assert reader.written == b""
 
 
 async def test_a_bug_in_a_stream_is_not_swallowed() -> None:

@@ -58,6 +58,7 @@ class Feed:
         """What a snapshot shows, rendered when the first reader needs it."""
         self._anchor_json: str | None = None
         self._text_length = 0
+        self._shared: tuple[tuple[int, int, int], Chunk] | None = None
 
     @property
     def top(self) -> Cursor:
@@ -104,8 +105,8 @@ class Feed:
             cursor = Cursor(epoch=self._epoch, seq=self._anchor_seq)
             frames.append(snapshot_frame(cursor, self._snapshot_json(), reason))
         index = 0 if cursor is None or cursor.epoch != self._epoch else cursor.seq - self._base_seq
-        if not frames and index >= len(self._frames):
-            return None
+        if not frames:
+            return self._shared_chunk(index)
         stop = self._chunk_stop(index)
         frames += self._frames[index:stop]
         return Chunk(b"".join(frames), Cursor(epoch=self._epoch, seq=self._base_seq + stop))
@@ -129,6 +130,17 @@ class Feed:
         if cursor.seq > self.top.seq:
             return "catchup"
         return "trimmed" if cursor.seq < self._base_seq else None
+
+    def _shared_chunk(self, index: int) -> Chunk | None:
+        """The events from here on. Most readers of a generation are at the same place: they get the same bytes."""
+        if index >= len(self._frames):
+            return None
+        stop = self._chunk_stop(index)
+        place = (self._epoch, self._base_seq + index, self._base_seq + stop)
+        if self._shared is None or self._shared[0] != place:
+            chunk = Chunk(b"".join(self._frames[index:stop]), Cursor(epoch=self._epoch, seq=self._base_seq + stop))
+            self._shared = (place, chunk)
+        return self._shared[1]
 
     def _chunk_stop(self, index: int) -> int:
         if index >= len(self._frames):

@@ -17,7 +17,8 @@ from workers.streams.wire import stream_key
 BLOCK_MS: Final = 1_000
 MAX_ENTRIES_PER_STREAM: Final = 1_000
 BUSY_STREAMS: Final = 8
-MAX_PAUSE_S: Final = 0.01
+MAX_PAUSE_S: Final = 0.05
+REST_PER_WORK: Final = 1.0
 MIN_BACKOFF_S: Final = 0.02
 MAX_BACKOFF_S: Final = 1.0
 WAKE_LIFETIME_S: Final = 60
@@ -102,6 +103,9 @@ class StreamFollower:
                 self._wake_id = entries[-1][0].decode()
             elif feed := self._feeds.get(key):
                 self._take(feed, entries)
+        # The readers that were woken have had their turn once the loop comes round again: what they took is part of it.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         await self._pause(len(streams), time.monotonic() - began_s)
 
     def _take(self, feed: Feed, entries: RawEntries) -> None:
@@ -113,7 +117,7 @@ class StreamFollower:
     async def _pause(self, streams: int, worked_s: float) -> None:
         """Let entries gather when many streams are busy, so that one read and one write per reader serve several."""
         if streams > BUSY_STREAMS:
-            await asyncio.sleep(min(MAX_PAUSE_S, 0.0002 * streams + 2 * worked_s))
+            await asyncio.sleep(min(MAX_PAUSE_S, REST_PER_WORK * worked_s))
 
 
 def take_entries(feed: Feed, entries: RawEntries) -> bool:

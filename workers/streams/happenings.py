@@ -94,7 +94,7 @@ class Budget:
             return False
         raise EventRefused(
             f"an event of kind {happening.kind} with {len(happening.body)} bytes: one may have {MAX_EVENT_BYTES}, and "
-            f"a generation {MAX_ARTIFACTS} artifacts of {MAX_ARTIFACT_BYTES} bytes together and {MAX_OTHERS} other events"
+            f"a generation {MAX_ARTIFACTS} artifacts of {MAX_ARTIFACT_BYTES} bytes and {MAX_OTHERS} other events"
         )
 
     def _take_progress(self, body: bytes) -> bool:

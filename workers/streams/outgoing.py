@@ -33,7 +33,7 @@ SNAPSHOT_EVERY_BYTES: Final = 512 * 1024
 ENTRY_OVERHEAD_BYTES: Final = 24
 """What Redis needs for an entry besides its data: measured, and rounded up."""
 
-MOST_PER_CONTENT: Final = 2.5
+MOST_PER_CONTENT: Final = 1.6
 FREE_BYTES: Final = 4_096
 """A stream may take so many times its content in Redis, and this much more, before a snapshot replaces its history.
 Each snapshot is larger than the one before by a fixed part, so all of them together cost a few times the content."""

@@ -23,7 +23,13 @@ from workers.streams.wire import START_KIND
 
 COALESCE_S: Final = 0.025
 COALESCE_PIECES: Final = 64
-PROMPT_AFTER_S: Final = 0.1
+MAX_COALESCE_S: Final = 0.1
+REST_PER_WORK: Final = 3.0
+"""With many streams, text gathers for this many times as long as it takes to send it, so that a process with a thousand
+spends a quarter of its time on this at most, and its readers get fewer and larger deltas."""
+
+BUSY_STREAMS: Final = 16
+PROMPT_AFTER_S: Final = 0.15
 """A stream that was quiet for this long sends its next text at once."""
 
 MIN_BACKOFF_S: Final = 0.02
@@ -43,6 +49,8 @@ class StreamWriter:
         self._prompt: dict[GenerationStream, None] = {}
         self._wake = asyncio.Event()
         self._tick_at_s = 0.0
+        self._worked_s = 0.0
+        """How long the last flush of everything that was waiting took."""
         self._retry_at_s = 0.0
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
@@ -126,8 +134,11 @@ class StreamWriter:
         while True:
             await self._until_due()
             due = self._take_due()
+            began_s = time.monotonic()
             try:
                 await self._flush(due)
+                if len(due) > BUSY_STREAMS:
+                    self._worked_s = time.monotonic() - began_s
             except LOST as lost:
                 self._back_off(due, lost)
             except Exception as bug:  # noqa: BLE001 - it is logged, and the others go on
@@ -153,7 +164,7 @@ class StreamWriter:
         due = self._prompt
         if now_s >= self._tick_at_s:
             due = self._dirty
-            self._tick_at_s = now_s + self._coalesce_s
+            self._tick_at_s = now_s + max(self._coalesce_s, min(MAX_COALESCE_S, REST_PER_WORK * self._worked_s))
         streams = list(due)
         self._prompt = {}
         return streams
