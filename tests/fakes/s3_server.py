@@ -1,7 +1,7 @@
 """A small S3 on a real socket: path-style objects in one bucket, signatures checked, objects locked until their time.
 
 It refuses what S3 and R2 refuse: a wrong or expired signature, also of a presigned URL, a wrong checksum, a lock
-without a checksum, overwriting what is there under `If-None-Match: *`, parts that are too small or not of one size. After the
+without a checksum, overwriting what is there under `If-None-Match: *`, parts too small or not of one size. After the
 references of S3 (PutObject, GetObject, ListObjectsV2, multipart uploads) and of Signature Version 4.
 """
 

@@ -61,17 +61,23 @@ class Fetcher:
     """Fetches results; one per process. An async context manager."""
 
     def __init__(
-        self, settings: MediaSettings, *, resolver: Resolver = resolve, timeouts: FetchTimeouts | None = None
+        self,
+        settings: MediaSettings,
+        *,
+        resolver: Resolver = resolve,
+        timeouts: FetchTimeouts | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
         self._resolve = resolver
         self._timeouts = timeouts or FetchTimeouts()
+        # A connection is known to the client by its address only. Used again, it would serve another host than the one
+        # whose certificate was checked.
+        unshared = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
         self._client = httpx.AsyncClient(
+            transport=transport or unshared,
             trust_env=False,
             follow_redirects=False,
-            # A connection is known to the client by its address only. Used again, it would serve another host than the
-            # one whose certificate was checked.
-            limits=httpx.Limits(max_keepalive_connections=0),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(self._timeouts.gap_s, connect=CONNECT_TIMEOUT_S),
         )
