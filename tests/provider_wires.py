@@ -397,7 +397,4 @@ GEMINI = _compatible(
     malformed={name: bad for name, bad in CHAT.malformed.items() if name != "null inside"},
 )
 
-WIRES = {
-    wire.provider: wire
-    for wire in (ANTHROPIC, CHAT, RESPONSES, GROQ, OPENROUTER, GEMINI, _compatible("vllm"), _compatible("my"))
-}
+WIRES = {wire.provider: wire for wire in (ANTHROPIC, CHAT, RESPONSES, GROQ, OPENROUTER, GEMINI, _compatible("vllm"))}

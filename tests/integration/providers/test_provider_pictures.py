@@ -1,30 +1,16 @@
 """Pictures in a conversation, as each API takes them."""
 
 import base64
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.fakes.scripted_server import ScriptedServer
 from tests.provider_calls import a_request, outcome_of
-from tests.provider_wires import WIRES, Wire
-from workers.providers import Attachment, InputFile, Message, Provider, ProviderRegistry, ProviderRequest
+from tests.provider_wires import WIRES
+from workers.providers import Attachment, InputFile, Message, Provider, ProviderRequest
 
 PIXELS = b"\x89PNG fake"
 ENCODED = base64.b64encode(PIXELS).decode()
-
-
-@pytest.fixture
-async def server(wire: Wire) -> AsyncIterator[ScriptedServer]:
-    async with wire.server() as server:
-        yield server
-
-
-@pytest.fixture
-async def provider(wire: Wire, server: ScriptedServer) -> AsyncIterator[Provider]:
-    registry = ProviderRegistry(wire.environment(server.url))
-    yield registry.get(wire.provider)
-    await registry.aclose()
 
 
 def a_question(content: str = "What is this?") -> ProviderRequest:
@@ -91,7 +77,6 @@ async def test_the_responses_api_is_shown_pictures_as_input_items(server: Script
     ]
 
 
-@pytest.mark.parametrize("wire", WIRES.values(), ids=lambda wire: wire.provider)
 async def test_a_picture_may_come_without_words(server: ScriptedServer, provider: Provider) -> None:
     outcome = await outcome_of(provider, a_question(""))
 
@@ -99,7 +84,6 @@ async def test_a_picture_may_come_without_words(server: ScriptedServer, provider
     assert b'"text":""' not in (await server.call()).raw_body
 
 
-@pytest.mark.parametrize("wire", WIRES.values(), ids=lambda wire: wire.provider)
 async def test_pictures_are_bounded_before_they_are_there(provider: Provider) -> None:
     """When a request is admitted, files have neither addresses nor bytes yet, and perhaps no known size."""
     unknown = InputFile(media_id="1", kind="image", media_type="image/png", size_bytes=9)
@@ -117,7 +101,6 @@ async def test_pictures_are_bounded_before_they_are_there(provider: Provider) ->
     provider.check(a_request(messages=messages, files={"1": unknown}))
 
 
-@pytest.mark.parametrize("wire", WIRES.values(), ids=lambda wire: wire.provider)
 async def test_a_cut_call_counts_the_pictures_it_was_shown(provider: Provider) -> None:
     file = InputFile(media_id="1", kind="image", media_type="image/png", size_bytes=9, width=800, height=600)
     with_picture = a_request(messages=(Message("user", "Hi", (Attachment(media_id="1"),)),), files={"1": file})
