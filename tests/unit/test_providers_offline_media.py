@@ -39,7 +39,7 @@ ID = "0199aa00-0000-7000-8000-00000000000a"
 TOO_LONG = a_recording(1, duration_ms=MAX_SONG_S * 1_000 + 1)
 RENDERED = {
     "image": offline_request("image", n=2),
-    "image-edit": offline_request("image-edit", PROMPT, a_picture(), images=["image"]),
+    "image-edit": offline_request("image-edit", PROMPT, a_picture(), image="image"),
     "video": offline_request("video", duration_s=1),
     "speech-to-video": offline_request("speech-to-video", PROMPT, a_recording(9_000), audio="audio"),
     "speech": offline_request("speech"),
@@ -175,14 +175,14 @@ async def test_any_text_can_be_lettered(prompt: str) -> None:
 async def test_an_edited_picture_keeps_its_size_and_looks_different(file_format: str) -> None:
     picture = a_picture((300, 200), file_format=file_format)
 
-    result = await only_result(offline_request("image-edit", PROMPT, picture, images=["image"]))
+    result = await only_result(offline_request("image-edit", PROMPT, picture, image="image"))
 
     assert picture_in(result).size == (300, 200)
     assert picture_in(result).convert("RGB").getpixel((20, 20)) != (255, 0, 0)
 
 
 async def test_an_edit_without_strength_changes_nothing_but_the_caption() -> None:
-    result = await only_result(offline_request("image-edit", PROMPT, a_picture(), images=["image"], strength=0))
+    result = await only_result(offline_request("image-edit", PROMPT, a_picture(), image="image", strength=0))
 
     assert picture_in(result).getpixel((20, 20)) == (255, 0, 0)
     assert picture_in(result).getpixel((10, 80)) != (255, 0, 0)
@@ -192,7 +192,7 @@ async def test_a_mask_keeps_the_part_where_it_is_opaque() -> None:
     mask = structs.replace(a_picture(mode="RGBA"), media_id="mask")
 
     result = await only_result(
-        offline_request("image-edit", PROMPT, a_picture(), mask, images=["image"], mask="mask", size="240x180")
+        offline_request("image-edit", PROMPT, a_picture(), mask, image="image", mask="mask", size="240x180")
     )
 
     assert picture_in(result).getpixel((40, 40)) != (255, 0, 0)
@@ -200,7 +200,7 @@ async def test_a_mask_keeps_the_part_where_it_is_opaque() -> None:
 
 
 async def test_a_tiny_picture_is_made_large_enough_to_letter() -> None:
-    result = await only_result(offline_request("image-edit", PROMPT, a_picture((2, 1)), images=["image"]))
+    result = await only_result(offline_request("image-edit", PROMPT, a_picture((2, 1)), image="image"))
 
     assert picture_in(result).size == (64, 64)
 
@@ -209,7 +209,7 @@ async def test_a_tiny_picture_is_made_large_enough_to_letter() -> None:
 async def test_a_picture_that_cannot_be_read_is_refused(content: bytes) -> None:
     picture = a_file("image", "image/png", content)
 
-    outcome = await run_offline(offline_request("image-edit", PROMPT, picture, images=["image"]))
+    outcome = await run_offline(offline_request("image-edit", PROMPT, picture, image="image"))
 
     assert isinstance(outcome.failure, RequestRejected)
 
@@ -220,17 +220,17 @@ async def test_a_picture_that_unpacks_to_too_much_is_refused_unopened() -> None:
     lying = a_file("image", "image/png", buffer.getvalue(), width=10, height=10)
     honest = structs.replace(lying, width=8_000, height=8_000)
 
-    outcome = await run_offline(offline_request("image-edit", PROMPT, lying, images=["image"]))
+    outcome = await run_offline(offline_request("image-edit", PROMPT, lying, image="image"))
 
     assert "more than" in outcome.failure.provider_message
     with pytest.raises(RequestRejected, match="more than"):
-        Offline().check(offline_request("image-edit", PROMPT, honest, images=["image"]))
+        Offline().check(offline_request("image-edit", PROMPT, honest, image="image"))
 
 
 def test_an_edit_needs_the_picture_it_names() -> None:
     for files in ([], [structs.replace(a_recording(1), media_id="image")]):
         with pytest.raises(RequestRejected, match="is no image of this request"):
-            Offline().check(offline_request("image-edit", PROMPT, *files, images=["image"]))
+            Offline().check(offline_request("image-edit", PROMPT, *files, image="image"))
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,9 @@ async def test_every_variant_of_music_sounds_different() -> None:
     recording = a_recording(9_000, part_ms=3_000)
     variants = {
         "inspiration": offline_request("music", duration_s=3),
+        "lyrics": offline_request("music", "", duration_s=3, variant="lyrics", lyrics="la li lu"),
         "custom": offline_request("music", duration_s=3, variant="custom", lyrics="la li lu"),
+        "titled": offline_request("music", duration_s=3, variant="custom", lyrics="la li lu", title="Sea"),
         "low": offline_request("music", duration_s=3, variant="custom", lyrics="la li lu", vocal_gender="male"),
         "styled": offline_request("music", duration_s=3, style="jazz"),
         "cover": offline_request("music", PROMPT, recording, variant="cover", audio="audio"),
@@ -367,20 +369,12 @@ async def test_every_variant_of_music_sounds_different() -> None:
     assert {result.duration_ms for result in results} == {3_000}
 
 
-async def test_the_variant_lyrics_gives_words_instead_of_music() -> None:
-    outcome = await run_offline(offline_request("music", "The sea. The shore.", variant="lyrics"))
-
-    assert outcome.text.startswith("[Verse]\nThe sea.\nThe shore.\n\n[Chorus]\nNo model wrote this song")
-    assert outcome.usage.duration_ms == 0
-    assert outcome.usage.output_tokens > 10
-
-
 @pytest.mark.parametrize(
     ("request_of_one", "problem"),
     [
-        (offline_request("music", "", variant="custom"), "lyrics are needed"),
+        (offline_request("music", variant="lyrics"), "lyrics are needed"),
+        (offline_request("music", "", variant="custom", title="Sea"), "a prompt is needed"),
         (offline_request("music", "", variant="instrumental"), "a prompt is needed"),
-        (offline_request("music", "", variant="lyrics"), "the conversation is empty"),
         (offline_request("music", variant="cover"), "a recording to cover is needed"),
         (offline_request("music", variant="cover", audio="audio"), "is no audio of this request"),
         (offline_request("music", PROMPT, TOO_LONG, variant="cover", audio="audio"), "the recording is longer"),
@@ -402,11 +396,11 @@ async def test_a_file_without_bytes_is_fetched_from_its_address(monkeypatch: pyt
 
     monkeypatch.setattr(inputs.httpx, "AsyncClient", answered)
 
-    fetched = await only_result(offline_request("image-edit", PROMPT, remote, images=["image"]))
+    fetched = await only_result(offline_request("image-edit", PROMPT, remote, image="image"))
 
-    assert fetched == await only_result(offline_request("image-edit", PROMPT, picture, images=["image"]))
+    assert fetched == await only_result(offline_request("image-edit", PROMPT, picture, image="image"))
     monkeypatch.setattr(inputs, "MAX_FILE_BYTES", 10)
-    outcome = await run_offline(offline_request("image-edit", PROMPT, remote, images=["image"]))
+    outcome = await run_offline(offline_request("image-edit", PROMPT, remote, image="image"))
     assert isinstance(outcome.failure, RequestRejected)
 
 
@@ -414,7 +408,7 @@ async def test_a_file_without_bytes_is_fetched_from_its_address(monkeypatch: pyt
 async def test_a_file_that_is_nowhere_ends_the_call(url: str | None) -> None:
     lost = structs.replace(a_picture(), content=None, url=url)
 
-    outcome = await run_offline(offline_request("image-edit", PROMPT, lost, images=["image"]))
+    outcome = await run_offline(offline_request("image-edit", PROMPT, lost, image="image"))
 
     assert isinstance(outcome.failure, Unavailable)
 

@@ -116,6 +116,12 @@ def test_every_mode_that_works_from_a_prompt_needs_one(mode: str) -> None:
         Offline().check(offline_request(mode, "", schema=SCHEMA))
 
 
+@pytest.mark.parametrize("mode", sorted(Offline.modes))
+def test_half_of_a_surrogate_pair_is_refused(mode: str) -> None:
+    with pytest.raises(RequestRejected, match="half of a surrogate pair"):
+        Offline().check(offline_request(mode, "a \ud83d b", schema=SCHEMA))
+
+
 async def test_a_pause_longer_than_the_time_out_ends_the_call() -> None:
     request = offline_request("image", delay_ms=1_000)
 

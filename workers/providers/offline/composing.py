@@ -1,4 +1,4 @@
-"""Modes `chat` and `compose`, and the words of songs: the request comes back, in a form that says so."""
+"""Modes `chat` and `compose` without a model: the request comes back, in a form that says so."""
 
 import re
 from typing import Final
@@ -31,13 +31,6 @@ def compose(request: ProviderRequest) -> str:
         f"{points}\n"
         f"The brief has {_counted(len(brief.split()), 'word')} in {_counted(len(sentences), 'sentence')}.\n"
     )
-
-
-def write_lyrics(request: ProviderRequest) -> str:
-    """Return the words of a song: what was asked for as a verse, and a chorus that says what this is."""
-    sentences = [found.strip() for found in _SENTENCE.findall(request.messages[-1].content) if found.strip()]
-    verse = "".join(f"{sentence}\n" for sentence in sentences)
-    return f"[Verse]\n{verse}\n[Chorus]\nNo model wrote this song,\nthe words were yours all along.\n"
 
 
 def _attachments(message: Message, request: ProviderRequest) -> str:

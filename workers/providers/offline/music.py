@@ -1,7 +1,7 @@
 """Mode `music`: chords, and a tune above them, that the prompt decides.
 
 With lyrics each word is a sung note of its own; without them, and in an instrumental, the tune is plucked. A cover
-takes its tune from the bytes of the recording. The variant `lyrics` is words only and therefore in `composing.py`.
+takes its tune from the bytes of the recording.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from workers.providers.interface import MediaResult, Progress, ProviderRequest
-from workers.providers.offline.craft import Craft, Rendering, bytes_of, file_of, needs_prompt, prompt_of
+from workers.providers.offline.craft import Craft, Rendering, bytes_of, file_of, prompt_of
 from workers.providers.offline.drawing import digest_of
 from workers.providers.offline.options import MAX_SONG_S, MusicOptions, options_of, rejected
 from workers.providers.offline.waves import MEDIA_TYPE, SAMPLE_RATE, mixed, silence, tone, write_wav
@@ -40,18 +40,17 @@ def _check(request: ProviderRequest) -> None:
         if options.audio is None:
             raise rejected("a recording to cover is needed")
         _duration_ms(request, options)
-    elif options.variant == "custom":
-        if not options.lyrics.strip():
-            raise rejected("lyrics are needed")
-    else:
-        needs_prompt(request)
+    elif options.variant == "lyrics" and not options.lyrics.strip():
+        raise rejected("lyrics are needed")
+    elif not "".join((prompt_of(request), options.style, options.lyrics)).strip():
+        raise rejected("a prompt is needed")
 
 
 def _render(request: ProviderRequest) -> Rendering:
     options = options_of(request, MusicOptions)
     heard = "" if options.audio is None else _digest_of_file(request, options.audio)
     words = [] if options.variant == "instrumental" else options.lyrics.split()
-    seen = "\n".join((prompt_of(request), options.style, options.lyrics, heard))
+    seen = "\n".join((prompt_of(request), options.title, options.style, options.lyrics, heard))
     song = _Song(digest_of(seen, options.seed), words, is_low=options.vocal_gender == "male")
     duration_ms = _duration_ms(request, options)
     wanted = duration_ms * SAMPLE_RATE // 1_000

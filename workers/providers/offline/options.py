@@ -50,7 +50,7 @@ class ImageOptions(Options, frozen=True, kw_only=True):
 class ImageEditOptions(Options, frozen=True, kw_only=True):
     """Mode `image-edit`. Without a size the picture keeps its own, as far as that is within bounds."""
 
-    images: Annotated[tuple[MediaId, ...], Meta(min_length=1, max_length=1)]
+    image: MediaId
     mask: MediaId | None = None
     """Where this picture is transparent the other one is changed."""
     strength: Annotated[float, Meta(ge=0, le=1)] = 1
@@ -102,6 +102,7 @@ class MusicOptions(Options, frozen=True, kw_only=True):
 
     variant: Literal["inspiration", "custom", "lyrics", "instrumental", "cover"] = "inspiration"
     lyrics: Annotated[str, Meta(max_length=MAX_LYRICS_CHARACTERS)] = ""
+    title: Annotated[str, Meta(max_length=200)] = ""
     style: Annotated[str, Meta(max_length=1_000)] = ""
     vocal_gender: Literal["female", "male"] = "female"
     duration_s: Annotated[int, Meta(ge=1, le=MAX_SONG_S)] | None = None

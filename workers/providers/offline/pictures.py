@@ -62,7 +62,7 @@ def _render_image_edit(request: ProviderRequest) -> Rendering:
     prompt = prompt_of(request)
     digest = digest_of(prompt, options.seed)
     yield _progress(0, 0, options.n, "Reading the picture")
-    original = _fitted(open_picture(bytes_of(file_of(request, "image", options.images[0]))), options.size)
+    original = _fitted(open_picture(bytes_of(file_of(request, "image", options.image))), options.size)
     kept = _kept_part(request, options, original.size)
     for number in range(options.n):
         name = f"picture {number + 1} of {options.n}"
@@ -113,7 +113,7 @@ def _open(content: bytes) -> Image.Image:
 
 
 def _edited(options: ImageEditOptions) -> tuple[str, ...]:
-    return options.images if options.mask is None else (*options.images, options.mask)
+    return (options.image,) if options.mask is None else (options.image, options.mask)
 
 
 def _kept_part(request: ProviderRequest, options: ImageEditOptions, size: tuple[int, int]) -> Image.Image:

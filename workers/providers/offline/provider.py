@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from msgspec import structs
 
@@ -27,12 +27,12 @@ from workers.providers.interface import (
     Usage,
     UsageReport,
 )
-from workers.providers.offline.composing import answer_chat, compose, write_lyrics
+from workers.providers.offline.composing import answer_chat, compose
 from workers.providers.offline.craft import Craft, prompt_of
 from workers.providers.offline.films import SPEECH_TO_VIDEO, VIDEO
 from workers.providers.offline.inputs import with_contents
 from workers.providers.offline.music import MUSIC
-from workers.providers.offline.options import PROVIDER, MusicOptions, Options, options_of, rejected
+from workers.providers.offline.options import PROVIDER, Options, options_of, rejected
 from workers.providers.offline.pictures import IMAGE, IMAGE_EDIT
 from workers.providers.offline.scalars import Unsatisfiable
 from workers.providers.offline.speech import SPEECH
@@ -63,9 +63,7 @@ def _structured(request: ProviderRequest) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-_Writer: TypeAlias = Callable[[ProviderRequest], str]
-
-_WRITERS: Final[dict[str, _Writer]] = {
+_WRITERS: Final[dict[str, Callable[[ProviderRequest], str]]] = {
     "chat": answer_chat,
     "compose": compose,
     "structured": _structured,
@@ -89,13 +87,14 @@ class Offline:
         """See `Provider.check`."""
         if request.mode not in self.modes:
             raise rejected(f"mode {request.mode:.40} is not one of its modes")
-        if (write := _writer_of(request)) is None:
-            _CRAFTS[request.mode].check(request)
+        if request.messages or request.mode in _WRITERS:
+            check_conversation(request, provider=self.name)
+        if (craft := _CRAFTS.get(request.mode)) is not None:
+            craft.check(request)
             return
-        check_conversation(request, provider=self.name)
-        if request.mode != "music":
-            options_of(request, Options)
-        write(request)
+        options_of(request, Options)
+        if request.mode == "structured":
+            _structured(request)
 
     def count_input_tokens(self, request: ProviderRequest) -> int:
         """Exact: the words of all messages."""
@@ -112,8 +111,7 @@ class Offline:
         """Yield the words, or the progress and the results, of the request's mode."""
         self.check(request)
         deadlines = Deadlines(request.timeouts, provider=self.name)
-        write = _writer_of(request)
-        parts = self._rendered(request, deadlines) if write is None else self._written(request, write, deadlines)
+        parts = self._rendered(request, deadlines) if request.mode in _CRAFTS else self._written(request, deadlines)
         async with aclosing(parts):
             async for chunk in parts:
                 yield chunk
@@ -122,13 +120,13 @@ class Offline:
         """End the thread, after the piece of work it is at."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _written(self, request: ProviderRequest, write: _Writer, deadlines: Deadlines) -> AsyncGenerator[Chunk]:
+    async def _written(self, request: ProviderRequest, deadlines: Deadlines) -> AsyncGenerator[Chunk]:
         """Yield a text word by word, at most `max_output_tokens` words."""
         delay_s = _delay_ms(request) / 1_000
         delta = JsonDelta if request.mode == "structured" else TextDelta
         reason: Literal["stop", "length"] = "stop"
         output_tokens = 0
-        for word in split_words(write(request)):
+        for word in split_words(_WRITERS[request.mode](request)):
             if output_tokens == request.max_output_tokens:
                 reason = "length"
                 break
@@ -156,13 +154,6 @@ class Offline:
                 yield UsageReport(usage=usage, final=False)
         yield UsageReport(usage=usage, final=True)
         yield Finished(reason="stop", provider_reason="offline_stop")
-
-
-def _writer_of(request: ProviderRequest) -> _Writer | None:
-    """Return what writes the answer, or `None` where it is rendered."""
-    if request.mode == "music" and options_of(request, MusicOptions).variant == "lyrics":
-        return write_lyrics
-    return _WRITERS.get(request.mode)
 
 
 def _delay_ms(request: ProviderRequest) -> int:

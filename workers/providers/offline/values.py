@@ -8,6 +8,8 @@ because it runs while a customer's request is being admitted.
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
+import msgspec
+
 from workers.modes.schemas import compile_schema, schema_problem
 from workers.providers.offline.merging import Schema, merged
 from workers.providers.offline.scalars import Unsatisfiable, count_of, number_for, text_for
@@ -204,11 +206,8 @@ def _required(schema: Schema) -> list[str]:
 
 
 def _distinct(values: list[Json]) -> list[Json]:
-    kept: list[Json] = []
-    for value in values:
-        if value not in kept:
-            kept.append(value)
-    return kept
+    """Return each value once, where it first is."""
+    return list({msgspec.json.encode(value, order="sorted"): value for value in reversed(values)}.values())[::-1]
 
 
 def _is_nested(part: Part) -> bool:
