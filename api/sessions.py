@@ -24,7 +24,7 @@ from api.idempotency import once
 from api.ownership import acting_account, visible_account
 from api.principal import EVERYONE, RUNNERS
 from api.requests import ApiRequest
-from workers.sessions import (
+from workers.session_store import (
     KeptMessage,
     Session,
     delete_session,

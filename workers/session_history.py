@@ -1,6 +1,7 @@
 """What a session's messages are made of, and how much of them the next answer is given. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import msgspec
@@ -12,12 +13,25 @@ ESTIMATED_TOKENS_PER_MESSAGE: Final = 4
 ESTIMATED_TOKENS_PER_ATTACHMENT: Final = 1_600
 """About a picture of the size that providers scale larger ones down to."""
 
+MAX_MEDIA: Final = 20
+"""How many pictures and recordings of earlier messages go along."""
+
 MEDIA: Final[tuple[MediaKind, ...]] = ("image", "audio", "video")
 
 Speaker: TypeAlias = Literal["user", "assistant"]
 Part: TypeAlias = dict[str, Any]
 """One piece of a message: `{type: text, text}`, `{type: image | audio | video, media_id, …}`, `{type: artifact, …}`
 such as a code block, or `{type: structured, value}`."""
+
+
+_WORD: Final = re.compile(r"\S{1,64}")
+
+
+class StoredMedia(Struct, frozen=True):
+    """What a session needs to know of a media object that is there."""
+
+    kind: MediaKind
+    size_bytes: int
 
 
 class SessionMessage(Struct, frozen=True, kw_only=True):
@@ -85,10 +99,39 @@ def conversation(
     return (*fixed[0], *reversed(kept), *fixed[1])
 
 
+def with_media(
+    messages: Sequence[Message],
+    stored: Mapping[str, StoredMedia],
+    *,
+    kinds: Collection[MediaKind],
+    budget_bytes: int,
+) -> tuple[Message, ...]:
+    """Return the conversation with the media that can go along: the newest that are there, of these kinds, and fit.
+
+    Those of the last message stay, whatever they are. In place of one that is left out its message says so, as in
+    `[image]`.
+    """
+    left_bytes, left = budget_bytes, MAX_MEDIA
+    kept: list[Message] = list(messages[-1:])
+    for message in reversed(messages[:-1]):
+        attachments: list[Attachment] = []
+        content = message.content
+        for attachment in message.attachments:
+            media = stored.get(attachment.media_id)
+            if media is not None and media.kind in kinds and left and media.size_bytes <= left_bytes:
+                left, left_bytes = left - 1, left_bytes - media.size_bytes
+                attachments.append(attachment)
+            else:
+                content = f"{content}\n\n[{'file' if media is None else media.kind}]".lstrip()
+        kept.append(Message(message.role, content, tuple(attachments)))
+    return tuple(reversed(kept))
+
+
 def estimate_message_tokens(message: Message) -> int:
-    """Estimate what a message comes to, as `workers.providers.tokens` does for a whole conversation."""
+    """Estimate what a message comes to, as providers do for a whole conversation; for some a word is a token."""
     attached = len(message.attachments) * ESTIMATED_TOKENS_PER_ATTACHMENT
-    return estimate_output_tokens(message.content) + ESTIMATED_TOKENS_PER_MESSAGE + attached
+    words = sum(1 for _ in _WORD.finditer(message.content))
+    return max(estimate_output_tokens(message.content), words) + ESTIMATED_TOKENS_PER_MESSAGE + attached
 
 
 def _turns(history: Sequence[SessionMessage]) -> list[Message]:
@@ -98,7 +141,7 @@ def _turns(history: Sequence[SessionMessage]) -> list[Message]:
         if said.partial and follower is not None and follower.role == "assistant":
             continue
         turn = _as_message(said)
-        if turn.content:
+        if turn.content or turn.attachments:
             turns.append(turn)
     return turns
 

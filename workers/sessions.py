@@ -4,7 +4,7 @@ What the user says commits with the generation that answers it, and the answer w
 crash leaves neither half. In admission:
 
     turn = await take_turn(database, given, account_id=…, session_id=…, generation_id=…, kinds=…, budget_tokens=…)
-    # the provider is given turn.messages
+    # the provider is given turn.messages, with turn.files beside those of the input
     await writer.submit(freeze, riders=[…, turn.rider])      # RiderRefused: SessionBusy
 
 and in the same transaction as every terminal row:
@@ -15,31 +15,32 @@ which does nothing where no session awaits this generation. A generation that is
 guard of the rider is asked first, and its writes follow, in the transaction of the admission.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg.errors import ForeignKeyViolation
-from uuid_utils.compat import uuid7
 
 from ledger import statements
+from ledger.arrays import UuidArray
 from ledger.batch import Rider, Statement
 from ledger.database import Database
-from ledger.errors import AccountNotFound
-from workers.errors import InvalidInput, SessionNotFound
-from workers.modes import MODES, ModeInput
+from workers.errors import InvalidInput
+from workers.media.inputs import INLINE_LIMIT_BYTES
+from workers.modes import MODES, FileReference, ModeInput
+from workers.modes.reading import EVERY_KIND
 from workers.providers import MediaKind, Message
 from workers.session_history import (
-    Part,
     SessionMessage,
+    StoredMedia,
     conversation,
     decode_parts,
     encode_parts,
     parts_of_answer,
     parts_of_message,
+    with_media,
 )
+from workers.session_store import Session, get_session
 
 sql: Final = statements.load("workers")
 
@@ -48,129 +49,13 @@ MOST_BYTES_PER_TOKEN: Final = 8
 """How much of the history is read for a budget of tokens: more than any text of that many tokens takes to store."""
 
 
-class Session(Struct, frozen=True, kw_only=True):
-    """One conversation."""
-
-    id: UUID
-    account_id: UUID
-    model: str | None
-    """What answers where a request does not say."""
-    title: str | None
-    system: str | None
-    messages: int
-    """How many there are."""
-    created_at: datetime
-    updated_at: datetime
-    busy: bool
-    """Whether an answer is being written."""
-
-
-class KeptMessage(Struct, frozen=True, kw_only=True):
-    """A message as it is kept. With `partial` it broke off."""
-
-    ordinal: int
-    role: str
-    parts: tuple[Part, ...]
-    generation_id: UUID
-    partial: bool
-    created_at: datetime
-
-
 class Turn(Struct, frozen=True):
     """What one message leads to: what the provider is given, and what commits with the generation."""
 
     messages: tuple[Message, ...]
     rider: Rider
-
-
-async def open_session(
-    database: Database, account_id: UUID, *, model: str | None, title: str | None, system: str | None
-) -> Session:
-    """Open a session.
-
-    Raises:
-        AccountNotFound: there is no such account.
-    """
-    session_id = uuid7()
-    parameters = {
-        "id": session_id,
-        "account_id": account_id,
-        "model": model,
-        "title": title,
-        "system": None if system is None else system.encode(),
-    }
-    try:
-        async with database.connection() as connection:
-            row = await (await connection.execute(sql.INSERT_SESSION, parameters)).fetchone()
-    except ForeignKeyViolation:
-        raise AccountNotFound(account_id) from None
-    assert row is not None, "an insert returns its row"
-    return Session(
-        id=session_id,
-        account_id=account_id,
-        model=model,
-        title=title,
-        system=system,
-        messages=0,
-        created_at=row[0],
-        updated_at=row[0],
-        busy=False,
-    )
-
-
-async def get_session(database: Database, session_id: UUID, *, account_id: UUID | None = None) -> Session:
-    """Return one session; with `account_id`, only if it belongs to this account.
-
-    Raises:
-        SessionNotFound: there is none, or it is another account's.
-    """
-    async with database.connection() as connection:
-        cursor = await connection.execute(sql.READ_SESSION, {"id": session_id, "account_id": account_id})
-        row = await cursor.fetchone()
-    if row is None:
-        raise SessionNotFound(session_id)
-    return _session_of_row(row)
-
-
-async def list_sessions(
-    database: Database, *, account_id: UUID | None, before: UUID | None, limit: int
-) -> list[Session]:
-    """Return sessions, newest first, of one account or of all."""
-    statement = sql.LIST_SESSIONS if account_id is None else sql.LIST_ACCOUNT_SESSIONS
-    parameters = {"account_id": account_id, "before_id": before, "limit": limit}
-    async with database.connection() as connection:
-        rows = await (await connection.execute(statement, parameters)).fetchall()
-    return [_session_of_row(row) for row in rows]
-
-
-async def list_messages(database: Database, session: Session, *, after: int, limit: int) -> list[KeptMessage]:
-    """Return what was said after this ordinal, in order."""
-    parameters = {"session_id": session.id, "account_id": session.account_id, "after": after, "limit": limit}
-    async with database.connection() as connection:
-        rows = await (await connection.execute(sql.LIST_SESSION_MESSAGES, parameters)).fetchall()
-    return [
-        KeptMessage(
-            ordinal=ordinal,
-            role=role,
-            parts=decode_parts(parts),
-            generation_id=generation_id,
-            partial=partial,
-            created_at=created_at,
-        )
-        for ordinal, role, parts, generation_id, partial, created_at in rows
-    ]
-
-
-async def delete_session(database: Database, session_id: UUID, *, account_id: UUID | None) -> None:
-    """Forget a session and what was said in it. What runs in it goes on, and its answer is not kept here.
-
-    Raises:
-        SessionNotFound: there is none, or it is another account's.
-    """
-    async with database.connection() as connection:
-        cursor = await connection.execute(sql.DELETE_SESSION, {"id": session_id, "account_id": account_id})
-        if await cursor.fetchone() is None:
-            raise SessionNotFound(session_id)
+    files: tuple[FileReference, ...] = ()
+    """The media of earlier messages that go along."""
 
 
 async def take_turn(
@@ -182,12 +67,14 @@ async def take_turn(
     generation_id: UUID,
     budget_tokens: int,
     kinds: Mapping[str, MediaKind] | None = None,
+    attachments: Collection[MediaKind] = EVERY_KIND,
     count: Callable[[Message], int] | None = None,
 ) -> Turn:
     """Say something in a session: return what its generation is given, and the rider that appends the message.
 
     The rider is refused if anything was said in the session since, or an answer is being written. `budget_tokens` is
-    what history and message may come to together, by `count` of each message; `kinds` tells what attachments are.
+    what history and message may come to together, by `count` of each message; `kinds` tells what the attachments
+    of the message are, and `attachments` which kinds the model takes at all.
 
     Raises:
         SessionNotFound: there is none, or it is another account's.
@@ -197,6 +84,9 @@ async def take_turn(
     session = await get_session(database, session_id, account_id=account_id)
     history = await _read_history(database, session, budget_tokens)
     messages = conversation(history, said, system=session.system, budget_tokens=budget_tokens, count=count)
+    stored = await _read_media(database, account_id, messages)
+    own_bytes = sum(stored[each.media_id].size_bytes for each in said.attachments if each.media_id in stored)
+    messages = with_media(messages, stored, kinds=attachments, budget_bytes=INLINE_LIMIT_BYTES - own_bytes)
     turn: dict[str, object] = {
         "session_id": session_id,
         "account_id": account_id,
@@ -205,7 +95,12 @@ async def take_turn(
         "parts": encode_parts(parts_of_message(said, kinds or {})),
     }
     rider = Rider(guard=(sql.GUARD_SESSION_TURN, turn), writes=((sql.APPEND_SESSION_MESSAGE, turn),))
-    return Turn(messages, rider)
+    files = [
+        FileReference("session_id", each.media_id, (stored[each.media_id].kind,))
+        for message in messages[:-1]
+        for each in message.attachments
+    ]
+    return Turn(messages, rider, tuple(files))
 
 
 def append_answer(
@@ -262,16 +157,11 @@ async def _read_history(database: Database, session: Session, budget_tokens: int
     ]
 
 
-def _session_of_row(row: Sequence[Any]) -> Session:
-    session_id, account_id, model, title, system, next_ordinal, created_at, updated_at, busy = row
-    return Session(
-        id=session_id,
-        account_id=account_id,
-        model=model,
-        title=title,
-        system=None if system is None else bytes(system).decode(),
-        messages=next_ordinal - 1,
-        created_at=created_at,
-        updated_at=updated_at,
-        busy=busy,
-    )
+async def _read_media(database: Database, account_id: UUID, messages: Sequence[Message]) -> Mapping[str, StoredMedia]:
+    ids = {UUID(each.media_id) for message in messages for each in message.attachments}
+    if not ids:
+        return {}
+    parameters = {"account_id": account_id, "ids": UuidArray.of(list(ids))}
+    async with database.connection() as connection:
+        rows = await (await connection.execute(sql.READ_SESSION_MEDIA, parameters)).fetchall()
+    return {str(media_id): StoredMedia(kind, size_bytes) for media_id, kind, size_bytes in rows}

@@ -14,18 +14,18 @@ from ledger.database import Database
 from ledger.errors import AccountNotFound, InsufficientCredits, RiderRefused
 from ledger.writer import LedgerWriter
 from workers.errors import InvalidInput, SessionNotFound
-from workers.modes import read_input
-from workers.sessions import (
+from workers.modes import FileReference, read_input
+from workers.providers import Message
+from workers.providers.interface import Attachment
+from workers.session_store import (
     Session,
-    append_answer,
     delete_session,
     get_session,
     list_messages,
     list_sessions,
     open_session,
-    retry_turn,
-    take_turn,
 )
+from workers.sessions import Turn, append_answer, retry_turn, take_turn
 
 CREDIT = 1_000_000
 
@@ -43,6 +43,13 @@ SET
     status = 2, finished_at = now(), cost = 0, shortfall = 0, end_epoch = 1, end_seq = 2, text_length = 0,
     text_sha256 = ''
 WHERE id = %(id)s
+"""
+
+INSERT_MEDIA = """
+INSERT INTO media_objects (
+    id, account_id, purpose, kind, media_type, state, storage_key, size_bytes, stored_at
+)
+VALUES (%(id)s, %(account_id)s, 'upload', 'image', 'image/png', %(state)s, '', 1, now())
 """
 
 
@@ -297,3 +304,35 @@ async def test_texts_with_nul_are_kept(talk: Talk) -> None:
     await talk.answer(generation_id, "c\0d")
 
     assert [text for _, _, text in await talk.said()] == ["a\0b", "c\0d"]
+
+
+async def test_a_picture_is_looked_at_again_as_long_as_it_is_there(talk: Talk, superuser_url: str) -> None:
+    kept, gone = uuid7(), uuid7()
+    with psycopg.connect(superuser_url) as connection:
+        for media_id, state in ((kept, "stored"), (gone, "awaiting_upload")):
+            connection.execute(INSERT_MEDIA, {"id": media_id, "account_id": talk.session.account_id, "state": state})
+
+    async def turn_with(*media_ids: UUID) -> Turn:
+        attachments = [{"media_id": str(media_id)} for media_id in media_ids]
+        return await take_turn(
+            talk.database,
+            read_input("chat", {}, {"messages": [{"role": "user", "content": "x", "attachments": attachments}]}),
+            account_id=talk.session.account_id,
+            session_id=talk.session.id,
+            generation_id=uuid7(),
+            kinds={str(media_id): "image" for media_id in media_ids},
+            budget_tokens=10_000,
+        )
+
+    first = await turn_with(kept, gone)
+    async with talk.database.connection() as connection:
+        for statement in first.rider.writes:
+            await connection.execute(*statement)
+    second = await turn_with()
+
+    (message,) = await list_messages(talk.database, talk.session, after=0, limit=10)
+    assert [part["type"] for part in message.parts] == ["text", "image", "image"]
+    assert first.files == (), "those of the new message are the input's own"
+    assert [each.media_id for each in first.messages[-1].attachments] == [str(kept), str(gone)]
+    assert second.files == (FileReference("session_id", str(kept), ("image",)),)
+    assert second.messages[1] == Message("user", "x\n\n[file]", (Attachment(media_id=str(kept)),))

@@ -7,15 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.providers import Message
+from workers.providers.echo import count_words
 from workers.providers.interface import Attachment
 from workers.session_history import (
+    MAX_MEDIA,
     SessionMessage,
+    StoredMedia,
     conversation,
     decode_parts,
     encode_parts,
     estimate_message_tokens,
     parts_of_answer,
     parts_of_message,
+    with_media,
 )
 
 NEW = Message("user", "and now?")
@@ -113,3 +117,49 @@ def test_an_answer_is_kept_in_parts() -> None:
 
 def test_an_answer_of_nothing_has_no_parts() -> None:
     assert parts_of_answer("") == ()
+
+
+def shows(*media_ids: str, text: str = "Look.") -> Message:
+    return Message("user", text, tuple(Attachment(media_id=media_id) for media_id in media_ids))
+
+
+def test_earlier_pictures_go_along_as_far_as_they_are_there_fit_and_can_be_taken() -> None:
+    stored = {
+        "old": StoredMedia("image", 60),
+        "recent": StoredMedia("image", 60),
+        "small": StoredMedia("image", 40),
+        "song": StoredMedia("audio", 1),
+    }
+
+    kept = with_media(
+        [shows("old", "small"), shows("gone", "song"), shows("recent", text=""), shows("new")],
+        stored,
+        kinds=("image",),
+        budget_bytes=100,
+    )
+
+    assert kept == (
+        shows("small", text="Look.\n\n[image]"),
+        shows(text="Look.\n\n[file]\n\n[audio]"),
+        shows("recent", text=""),
+        shows("new"),
+    )
+
+
+def test_only_so_many_earlier_pictures_go_along() -> None:
+    stored = {str(number): StoredMedia("image", 1) for number in range(MAX_MEDIA + 5)}
+
+    kept = with_media([*(shows(media_id) for media_id in stored), NEW], stored, kinds=("image",), budget_bytes=1_000)
+
+    assert [len(message.attachments) for message in kept] == [0] * 5 + [1] * MAX_MEDIA + [0]
+
+
+def test_a_message_of_nothing_but_a_picture_is_part_of_the_conversation() -> None:
+    history = [SessionMessage(ordinal=1, role="user", parts=parts_of_message(shows("m1", text=""), {"m1": "image"}))]
+
+    assert conversation(history, NEW, system=None, budget_tokens=10_000) == (shows("m1", text=""), NEW)
+
+
+@given(st.text(alphabet="ab \n", max_size=300))
+def test_a_word_is_never_less_than_a_token(text: str) -> None:
+    assert estimate_message_tokens(Message("user", text)) >= count_words(text)

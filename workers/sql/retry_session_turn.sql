@@ -5,4 +5,3 @@ SET generation_id = %(generation_id)s, last_generation_id = %(generation_id)s, u
 WHERE
     sessions.account_id = %(account_id)s
     AND sessions.last_generation_id = %(retry_of)s
-    AND sessions.generation_id IS NULL
