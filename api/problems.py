@@ -45,6 +45,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "lot_not_found": 404,
     "reversal_not_found": 404,
     "generation_not_found": 404,
+    "batch_not_found": 404,
     "model_not_found": 404,
     "media_not_found": 404,
     "url_not_valid": 403,
