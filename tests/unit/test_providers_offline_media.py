@@ -28,6 +28,7 @@ from tests.offline_calls import (
     results_of,
     run_offline,
 )
+from workers.media.types import HEAD_BYTES, settle_type
 from workers.providers import Progress, ProviderRequest, Usage
 from workers.providers.errors import RequestRejected, Unavailable
 from workers.providers.offline import inputs
@@ -259,6 +260,14 @@ async def test_a_film_is_webm_of_key_frames_that_move() -> None:
     assert one(content, SEGMENT, TRACKS, TRACK_ENTRY, CODEC_ID) == b"V_VP8"
     assert len(frames) == 20
     assert all(before.tobytes() != after.tobytes() for before, after in pairwise(frames))
+
+
+@pytest.mark.parametrize("mode", RENDERED)
+async def test_every_result_is_of_a_type_that_is_kept(mode: str) -> None:
+    for result in results_of(await run_offline(RENDERED[mode])):
+        head = bytes_in(result)[:HEAD_BYTES]
+
+        assert settle_type(head, result.media_type, kind=result.kind) == result.media_type
 
 
 async def test_the_index_of_a_film_leads_to_its_clusters() -> None:

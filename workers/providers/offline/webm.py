@@ -61,6 +61,7 @@ _TRACK_AS_SIZE: Final = b"\x81"
 _IS_KEY_FRAME: Final = b"\x80"
 _APPLICATION: Final = b"holdfast offline"
 _RIFF_HEADER_BYTES: Final = 12
+_INDEX_NUMBER_BYTES: Final = 8
 
 
 class Film(Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ def write_webm(film: Film) -> bytes:
         for first in range(0, len(film.frames), FRAMES_PER_CLUSTER)
     ]
     before = _info(film) + _tracks(film)
-    # All numbers in the index are 8 bytes long, so its size is known before the places it speaks of.
+    # All numbers in the index are of one length, so its size is known before the places it speaks of.
     index_bytes = len(_cues([0] * len(clusters)))
     places: list[int] = []
     at = len(before) + index_bytes
@@ -148,8 +149,11 @@ def _cues(places: Sequence[int]) -> bytes:
     points = (
         _element(
             _CUE_POINT,
-            _number(_CUE_TIME, at * FRAMES_PER_CLUSTER * FRAME_MS)
-            + _element(_CUE_TRACK_POSITIONS, _number(_CUE_TRACK, _VIDEO_TRACK) + _number(_CUE_CLUSTER_POSITION, place)),
+            _number(_CUE_TIME, at * FRAMES_PER_CLUSTER * FRAME_MS, size=_INDEX_NUMBER_BYTES)
+            + _element(
+                _CUE_TRACK_POSITIONS,
+                _number(_CUE_TRACK, _VIDEO_TRACK) + _number(_CUE_CLUSTER_POSITION, place, size=_INDEX_NUMBER_BYTES),
+            ),
         )
         for at, place in enumerate(places)
     )
@@ -164,11 +168,17 @@ def _cluster(frames: Sequence[bytes], *, starts_ms: int) -> bytes:
     return _element(_CLUSTER, _number(_TIMESTAMP, starts_ms) + b"".join(blocks))
 
 
-def _number(identity: int, value: int) -> bytes:
-    return _element(identity, value.to_bytes(8))
+def _number(identity: int, value: int, *, size: int | None = None) -> bytes:
+    """Return an element that is a whole number, in as many bytes as it needs or in `size`."""
+    return _element(identity, value.to_bytes(size or max(1, (value.bit_length() + 7) // 8)))
 
 
 def _element(identity: int, content: bytes) -> bytes:
-    """Return an element: its id, the size as eight bytes whose first one says so, the content."""
-    size = (len(content) | 1 << 56).to_bytes(8)
+    """Return an element: its id, its size with a bit that says in how many bytes, its content.
+
+    Everything is as short as it can be: programs that tell a file by its beginning look for `webm` in the first bytes.
+    """
+    # All ones would mean an unknown size, so a number of n bytes holds up to 2^7n - 2.
+    length = next(length for length in range(1, 9) if len(content) < (1 << 7 * length) - 1)
+    size = (len(content) | 1 << 7 * length).to_bytes(length)
     return identity.to_bytes((identity.bit_length() + 7) // 8) + size + content
