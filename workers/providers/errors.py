@@ -40,9 +40,9 @@ class ProviderError(Exception):
         self.retry_after_s = None if retry_after_s is None else min(max(retry_after_s, 0.0), MAX_RETRY_AFTER_S)
         self.upstream_request_id = upstream_request_id
         self.ambiguous = ambiguous
-        """The request went out and no answer came, so the provider may have taken the work on and may bill for it. A
-        job in the background is looked up before it is started again; text may be asked for again, at the risk of
-        paying twice."""
+        """The request to start work in the background went out and no answer came, so that work may be going on, and
+        be billed, all the same. It is looked up before it is started again, or not started again. Text that is
+        streamed ends with its connection, so its failures are never ambiguous."""
 
 
 class RateLimited(ProviderError):

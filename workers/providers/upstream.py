@@ -5,7 +5,7 @@ deadlines, turns every failure into a `ProviderError`, and closes the connection
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Protocol, TypeVar
@@ -14,7 +14,7 @@ import anyio
 import httpx2
 
 from workers.providers.deadlines import Deadlines
-from workers.providers.errors import MalformedResponse, ProviderError, TimedOut, Truncated, Unavailable
+from workers.providers.errors import MalformedResponse, ProviderError, Truncated, Unavailable
 from workers.providers.interface import Chunk, JsonDelta, ProviderRequest, TextDelta
 
 Event = TypeVar("Event")
@@ -23,9 +23,6 @@ EventSent_co = TypeVar("EventSent_co", covariant=True)
 
 _CONNECTION_ERRORS = (httpx2.HTTPError, httpx2.StreamError, OSError, anyio.EndOfStream)
 """What escapes the SDKs when a connection breaks. `EndOfStream` is a TLS connection cut without a goodbye."""
-
-_UNSENT_ERRORS = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-"""There was no connection yet, so the provider has not seen the request."""
 
 _MISREAD_ERRORS = (AttributeError, TypeError, ValueError)
 """The SDKs build their objects without validating them: invalid JSON raises `ValueError`, a missing or mistyped field
@@ -81,9 +78,13 @@ async def read_upstream(
     reading: Reading[Event],
     translate: Translate,
 ) -> AsyncGenerator[Chunk]:
-    """Run one call: a connection that breaks before the answer began is `Unavailable`, later `Truncated`."""
+    """Run one call: a connection that breaks before the answer began is `Unavailable`, later `Truncated`.
+
+    No failure here is `ambiguous`, even where the request may have arrived: the provider stops writing when the
+    connection ends, so nothing goes on without us, and asking again costs the input twice at the most.
+    """
     deadlines = Deadlines(request.timeouts, provider=provider)
-    with _ambiguous_if_sent(), _as_provider_errors(provider, translate, broken=Unavailable):
+    with _as_provider_errors(provider, translate, broken=Unavailable):
         stream = await deadlines.wait(open_stream())
     try:
         while True:
@@ -111,24 +112,6 @@ async def _next_event(stream: UpstreamStream[Event], deadlines: Deadlines, readi
             return await anext(stream, _End.END)
     except Exception:  # noqa: BLE001 - the answer is complete; however the connection ends now, it stays complete
         return _End.END
-
-
-@contextmanager
-def _ambiguous_if_sent() -> Generator[None]:
-    """Mark the failure of a request that the provider may have received and never answered."""
-    try:
-        yield
-    except ProviderError as error:
-        unanswered = error.status is None and isinstance(error, TimedOut | Unavailable)
-        error.ambiguous = unanswered and not any(isinstance(cause, _UNSENT_ERRORS) for cause in _causes(error))
-        raise
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause = error.__cause__
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__
 
 
 @contextmanager

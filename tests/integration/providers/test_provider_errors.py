@@ -101,7 +101,7 @@ async def test_a_rate_limit_without_retry_after_has_none(
     assert (await outcome_of(provider, a_request())).failure.retry_after_s is None
 
 
-async def test_a_server_that_is_not_there_is_unavailable_and_saw_nothing(wire: Wire) -> None:
+async def test_a_server_that_is_not_there_is_unavailable(wire: Wire) -> None:
     async with wire.server() as server:
         registry = ProviderRegistry(wire.environment(server.url))
 
@@ -112,7 +112,7 @@ async def test_a_server_that_is_not_there_is_unavailable_and_saw_nothing(wire: W
     assert not outcome.failure.ambiguous
 
 
-async def test_a_connection_cut_before_any_answer_leaves_open_whether_it_was_received(
+async def test_a_connection_cut_before_any_answer_may_be_tried_again(
     server: ScriptedServer, provider: Provider
 ) -> None:
     server.script(no_answer(Cut()))
@@ -120,18 +120,18 @@ async def test_a_connection_cut_before_any_answer_leaves_open_whether_it_was_rec
     outcome = await outcome_of(provider, a_request())
 
     assert isinstance(outcome.error, errors.Unavailable)
-    assert outcome.failure.ambiguous
+    assert outcome.failure.retryable
+    assert not outcome.failure.ambiguous
 
 
-async def test_silence_before_any_answer_leaves_open_whether_it_was_received(
-    server: ScriptedServer, provider: Provider
-) -> None:
+async def test_silence_before_any_answer_may_be_tried_again(server: ScriptedServer, provider: Provider) -> None:
     server.script(no_answer(Hang()))
 
     outcome = await outcome_of(provider, a_request(timeouts=Timeouts(first_token_s=0.5)))
 
     assert isinstance(outcome.error, errors.TimedOut)
-    assert outcome.failure.ambiguous
+    assert outcome.failure.retryable
+    assert not outcome.failure.ambiguous
     await asyncio.wait_for((await server.call()).client_left.wait(), 5)
 
 
