@@ -50,6 +50,10 @@ class Platform:
         self._processes: list[subprocess.Popen[bytes]] = []
         self.clocks: list[subprocess.Popen[bytes]] = []
 
+    def set_environment(self, **variables: str) -> None:
+        """Let processes that are started from now on have these."""
+        self._environment.update(variables)
+
     def start_worker(self, *, threads: int = 64) -> subprocess.Popen[bytes]:
         return self._start("worker", "workers.main", f"--threads={threads}")
 
