@@ -10,6 +10,7 @@ from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
 from workers.generations import Generation, GenerationStatus, get_generation, sql
 from workers.notices import publish_cancel
+from workers.sessions import append_answer
 from workers.settlement import Ending
 from workers.streams.recovery import announce_end, recover_text
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Terminal
@@ -46,16 +47,18 @@ async def cancel_generation(
 
 async def _end_queued(context: GenerationContext, generation: Generation, attempt: int) -> bool:
     prices, _ = await context.catalogue.price(generation.model, generation.price_version)
+    text = await lost_text(context.redis, generation.id) if attempt else ""
     finish = Finish(
         generation_id=generation.id,
         account_id=generation.account_id,
         guard=guard_attempt(generation.id, generation.account_id, attempt=attempt, status=GenerationStatus.queued),
         end_epoch=attempt + 1,
         end_seq=UNWRITTEN_END_SEQ,
-        text=await lost_text(context.redis, generation.id) if attempt else "",
+        text=text,
         ending=Ending(ended_as="cancelled"),
         frozen_microcredits=generation.frozen_microcredits,
         prices=prices,
+        writes=(append_answer(account_id=generation.account_id, generation_id=generation.id, text=text, partial=True),),
     )
     terminal = await finish_generation(context.database, context.writer, finish)
     if terminal is None:

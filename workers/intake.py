@@ -49,17 +49,20 @@ async def take_in(
     files = await _find_files(context, account_id, given)
     if request.session_id is None:
         return Intake(stored=stored_request(request, given), given=given, files=files)
+    output_tokens = output_limit(request.max_output_tokens, definition)
     turn = await take_turn(
         context.database,
         given,
         account_id=account_id,
         session_id=request.session_id,
         generation_id=generation_id,
-        budget_tokens=definition.context_tokens - output_limit(request.max_output_tokens, definition),
+        budget_tokens=max(definition.context_tokens - output_tokens, definition.context_tokens // 2),
         kinds=_kinds(files),
+        attachments=definition.attachments,
     )
-    # Files of earlier messages go along as far as they are still there.
-    given = msgspec.structs.replace(given, messages=turn.messages)
+    given = msgspec.structs.replace(given, messages=turn.messages, files=(*given.files, *turn.files))
+    if turn.files:
+        files = await _find_files(context, account_id, given)
     return Intake(stored=stored_request(request, given), given=given, files=files, riders=(turn.rider,))
 
 

@@ -20,6 +20,7 @@ from workers.generations import sql
 from workers.providers import ProviderNotConfigured
 from workers.queue import WakeUp
 from workers.requests import StoredRequest, provider_request
+from workers.sessions import append_answer
 from workers.settlement import Ending
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
 from workers.tiers import Tier
@@ -107,6 +108,7 @@ async def _end(context: GenerationContext, lost: Lost, text: str, call: Call, en
         frozen_microcredits=lost.frozen_microcredits,
         prices=prices,
         calls=(call,),
+        writes=(append_answer(account_id=lost.account_id, generation_id=lost.generation_id, text=text, partial=True),),
     )
     try:
         terminal = await finish_generation(context.database, context.writer, finish)

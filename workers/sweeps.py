@@ -24,6 +24,7 @@ from workers.cancels import lost_text, tell_readers
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
 from workers.generations import GenerationStatus, sql
+from workers.sessions import append_answer
 from workers.settlement import Ending
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
 
@@ -100,16 +101,18 @@ def sealing() -> Callable[[GenerationContext], Awaitable[int]]:
 async def _end_overdue(context: GenerationContext, row: Sequence[Any]) -> int:
     generation_id, account_id, attempt, model, price_version, frozen, cancelled = row
     prices, _ = await context.catalogue.price(model, price_version)
+    text = await lost_text(context.redis, generation_id) if attempt else ""
     finish = Finish(
         generation_id=generation_id,
         account_id=account_id,
         guard=guard_attempt(generation_id, account_id, attempt=attempt, status=GenerationStatus.queued),
         end_epoch=attempt + 1,
         end_seq=UNWRITTEN_END_SEQ,
-        text=await lost_text(context.redis, generation_id) if attempt else "",
+        text=text,
         ending=Ending(ended_as="cancelled") if cancelled else Ending(ended_as="failed", error=QUEUE_TIMEOUT),
         frozen_microcredits=frozen,
         prices=prices,
+        writes=(append_answer(account_id=account_id, generation_id=generation_id, text=text, partial=True),),
     )
     try:
         terminal = await finish_generation(context.database, context.writer, finish)
