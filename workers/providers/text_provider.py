@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from workers.providers.attachments import check_attachments, images_of
 from workers.providers.conversation import ModelOptions, check_conversation, parse_options
 from workers.providers.delivery import Delivery
-from workers.providers.errors import ProviderError
+from workers.providers.errors import ProviderError, RequestRejected
 from workers.providers.interface import Chunk, InputFile, ProviderRequest, Usage
 from workers.providers.structured import STRUCTURED, check_output_schema
 from workers.providers.tokens import bound_input_tokens, estimate_cut_usage
@@ -31,6 +31,8 @@ class TextProvider(ABC, Generic[Event]):
 
     def check(self, request: ProviderRequest) -> None:
         """See `Provider.check`."""
+        if request.mode not in self.modes:
+            raise RequestRejected(provider=self.name, provider_message=f"it has no mode {request.mode!r:.50}")
         check_conversation(request, provider=self.name)
         check_attachments(request, provider=self.name, takes_images=self.takes_images)
         check_output_schema(request, provider=self.name)

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.scripted_server import Answer, Cut, Hang, ScriptedServer, no_answer
 from tests.provider_calls import a_request, outcome_of
 from tests.provider_wires import Wire
-from workers.providers import Provider, ProviderError, ProviderRegistry, Timeouts, errors
+from workers.providers import Provider, ProviderError, ProviderRegistry, ProviderRequest, Timeouts, errors
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,13 @@ async def test_silence_before_any_answer_may_be_tried_again(server: ScriptedServ
     await asyncio.wait_for((await server.call()).client_left.wait(), 5)
 
 
-async def test_a_request_it_cannot_take_is_refused_without_a_call(server: ScriptedServer, provider: Provider) -> None:
-    outcome = await outcome_of(provider, a_request(options={"temperature": 5}))
+@pytest.mark.parametrize(
+    "request_", [a_request(options={"temperature": 5}), a_request(mode="image"), a_request(mode="structured")]
+)
+async def test_a_request_it_cannot_take_is_refused_without_a_call(
+    server: ScriptedServer, provider: Provider, request_: ProviderRequest
+) -> None:
+    outcome = await outcome_of(provider, request_)
 
     assert isinstance(outcome.error, errors.RequestRejected)
     assert server.calls == []

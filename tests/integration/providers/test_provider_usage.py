@@ -36,6 +36,18 @@ async def test_interim_usage_is_cumulative(wire: Wire, server: ScriptedServer, p
     assert reported == sorted(reported)
 
 
+async def test_usage_before_the_last_text_is_not_the_usage_of_the_whole(
+    wire: Wire, server: ScriptedServer, provider: Provider
+) -> None:
+    interim = [] if wire.interim is None else [wire.interim({"input_tokens": 11, "output_tokens": 2})]
+    server.script(event_stream(*wire.beginning("a"), *interim, wire.text("x" * 400), *wire.ending(None)))
+
+    outcome = await outcome_of(provider, a_request())
+
+    assert outcome.final.estimated
+    assert outcome.usage.output_tokens >= 100
+
+
 async def test_missing_usage_is_estimated_and_says_so(wire: Wire, server: ScriptedServer, provider: Provider) -> None:
     server.script(wire.completion("x" * 40, usage=None))
 

@@ -92,6 +92,7 @@ class MessageReading:
             self._answer_block = event.index
 
     def _read_delta(self, event: RawContentBlockDeltaEvent) -> Iterator[Chunk]:
+        self._usage_is_final = False
         if event.delta.type == "text_delta":
             yield from self._delivery.text(event.delta.text)
         elif event.delta.type == "input_json_delta" and event.index == self._answer_block:

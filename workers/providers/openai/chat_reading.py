@@ -36,6 +36,7 @@ class ChatReading:
         self._refusal: list[str] = []
         self._call_index: int | None = None
         self._usage: Usage | None = None
+        self._usage_is_final = False
         self._cost_microdollars: int | None = None
         self._finish_reason: str | None = None
 
@@ -44,7 +45,7 @@ class ChatReading:
         """See `Reading.patience_s`."""
         if self._finish_reason is None:
             return None
-        return PATIENCE_FOR_USAGE_S if self._usage is None else PATIENCE_AFTER_USAGE_S
+        return PATIENCE_AFTER_USAGE_S if self._usage_is_final else PATIENCE_FOR_USAGE_S
 
     def feed(self, event: ChatCompletionChunk) -> Iterable[Chunk]:
         """Yield the chunks of one event. Usage has one of its own, without choices; some gateways put it in all."""
@@ -60,7 +61,7 @@ class ChatReading:
         if isinstance(error := groq_extra(event).get("error"), str):
             raise Unavailable(provider=self._provider, provider_message=error, status=200)
         if counted is not None:
-            self._usage = checked_chat_usage(counted, provider=self._provider)
+            self._usage, self._usage_is_final = checked_chat_usage(counted, provider=self._provider), True
             if self._says_cost:
                 self._cost_microdollars = cost_microdollars(counted, provider=self._provider)
             yield UsageReport(usage=self._usage, final=False, cost_microdollars=self._cost_microdollars)
@@ -70,7 +71,8 @@ class ChatReading:
         if self._finish_reason is None:
             raise Truncated(provider=self._provider, provider_message="the stream ended without a finish_reason")
         yield from self._delivery.rest()
-        yield self._delivery.final_report(self._usage, cost_microdollars=self._cost_microdollars)
+        report = self._delivery.final_report if self._usage_is_final else self._delivery.estimated_report
+        yield report(self._usage, cost_microdollars=self._cost_microdollars)
         if self._finish_reason == "content_filter" or self._refusal:
             message = "".join(self._refusal) or self._finish_reason
             raise ContentRefused(provider=self._provider, provider_message=message)
@@ -85,6 +87,9 @@ class ChatReading:
         yield Finished(reason=finished, provider_reason=self._finish_reason)
 
     def _read_choice(self, choice: Choice) -> Iterator[Chunk]:
+        if choice.delta.content or choice.delta.tool_calls:
+            # Usage that came before does not count this; what is in the same chunk is read afterwards.
+            self._usage_is_final = False
         if choice.delta.content:
             yield from self._delivery.text(choice.delta.content)
         for call in choice.delta.tool_calls or ():

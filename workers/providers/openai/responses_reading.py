@@ -33,7 +33,8 @@ class ResponseReading:
         self._refusal: list[str] = []
         self._call_index: int | None = None
         self._response: Response | None = None
-        self._status: str | None = None
+        self._ended_as = ""
+        self._usage: Usage | None = None
 
     @property
     def patience_s(self) -> float | None:
@@ -53,8 +54,9 @@ class ResponseReading:
             case "response.function_call_arguments.delta" | "response.function_call_arguments.done":
                 yield from self._read_arguments(event)
             case "response.completed" | "response.incomplete" | "response.failed":
-                # What is no response has no status, and raises here as any other event that cannot be read.
-                self._status, self._response = event.response.status, event.response
+                counted = event.response.usage
+                self._usage = None if counted is None else _checked(counted, provider=self._provider)
+                self._ended_as, self._response = event.type, event.response
             case "error":
                 kind = kind_of(code=event.code, type_=None, status=200)
                 raise kind(provider=self._provider, provider_message=event.message or "", status=200)
@@ -67,15 +69,14 @@ class ResponseReading:
         if response is None:
             raise Truncated(provider=self._provider, provider_message="the stream ended without a terminal event")
         yield from self._delivery.rest()
-        usage = None if response.usage is None else _checked(response.usage, provider=self._provider)
-        if self._status == "failed":
-            if usage is not None:
-                yield self._delivery.final_report(usage)
+        if self._ended_as == "response.failed":
+            if self._usage is not None:
+                yield self._delivery.final_report(self._usage)
             error = response.error
             kind = kind_of(code=None if error is None else error.code, type_=None, status=200)
             message = "the response failed" if error is None else error.message
             raise kind(provider=self._provider, provider_message=message, status=200)
-        yield self._delivery.final_report(usage)
+        yield self._delivery.final_report(self._usage)
         yield from self._ending(response)
 
     def _read_arguments(
@@ -95,7 +96,7 @@ class ResponseReading:
         reason = "" if details is None else details.reason or "incomplete"
         if reason == "content_filter" or self._refusal:
             raise ContentRefused(provider=self._provider, provider_message="".join(self._refusal) or reason)
-        if self._status == "completed":
+        if self._ended_as == "response.completed":
             if self._call_index is not None and not self._delivery.structured:
                 raise MalformedResponse(
                     provider=self._provider, provider_message="it called a tool, but none was offered"
