@@ -332,18 +332,21 @@ async def test_a_store_that_is_away_ends_in_a_failure_that_costs_nothing(local: 
 
 async def test_the_database_holds_the_promises_too(local: Keeping, database_url: str) -> None:
     found = await local.offer("https://replicate.delivery/x")
+    again = (
+        "INSERT INTO media_objects (id, account_id, generation_id, purpose, kind, media_type, state, storage_key)"
+        " SELECT gen_random_uuid(), account_id, generation_id, purpose, kind, media_type, 'offered', 'x'"
+        " FROM media_objects"
+    )
+    changes = (
+        "state = 'stored', source_url = NULL",
+        "state = 'failed', purge_at = now()",
+        "state = 'deleted', source_url = NULL",
+        "state = 'lost'",
+        "sha256 = 'x'",
+        "generation_id = NULL",
+    )
     with psycopg.connect(database_url, autocommit=True) as connection:
-        for broken in (
-            "UPDATE media_objects SET state = 'stored', source_url = NULL",
-            "UPDATE media_objects SET state = 'failed', purge_at = now()",
-            "UPDATE media_objects SET state = 'deleted', source_url = NULL",
-            "UPDATE media_objects SET state = 'lost'",
-            "UPDATE media_objects SET sha256 = 'x'",
-            "UPDATE media_objects SET generation_id = NULL",
-            "INSERT INTO media_objects (id, account_id, generation_id, purpose, kind, media_type, state, storage_key)"
-            " SELECT gen_random_uuid(), account_id, generation_id, purpose, kind, media_type, 'offered', 'x'"
-            " FROM media_objects",
-        ):
+        for broken in (again, *(f"UPDATE media_objects SET {change}" for change in changes)):
             with pytest.raises(psycopg.IntegrityError):
                 connection.execute(broken)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
