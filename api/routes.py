@@ -62,6 +62,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     sessions.messages,
     sessions.forget,
     streams.generation_events,
+    streams.batch_events,
     streams.balance_events,
     models.list_offered,
     models.define,

@@ -18,12 +18,14 @@ from api.settings import ApiSettings
 from ledger.database import Database
 from ledger.reads import read_heads
 from ledger.writer import LedgerWriter
+from workers.batches import read_batch
 from workers.context import GenerationContext, open_context
 from workers.generations import terminal_of
 from workers.media.opening import Media, open_media
 from workers.providers.background.verifiers import WebhookVerifiers
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.balances import Balance, BalanceHub
+from workers.streams.batch_stream import BatchHub
 from workers.streams.hub import StreamHub
 
 POOL_SIZE: Final = 8
@@ -42,6 +44,7 @@ class Services(Struct, frozen=True, kw_only=True):
     generations: GenerationContext
     stream_hub: StreamHub
     balance_hub: BalanceHub
+    batch_hub: BatchHub
     authenticator: Authenticator
     freezes: FreezeReader
     generation_owners: GenerationOwners
@@ -50,7 +53,8 @@ class Services(Struct, frozen=True, kw_only=True):
 
     async def drain(self) -> None:
         """Ask the readers of all streams to reconnect elsewhere, and wait a moment for them to be told."""
-        await asyncio.gather(self.stream_hub.drain(DRAIN_TIMEOUT_S), self.balance_hub.drain(DRAIN_TIMEOUT_S))
+        hubs = (self.stream_hub, self.balance_hub, self.batch_hub)
+        await asyncio.gather(*(hub.drain(DRAIN_TIMEOUT_S) for hub in hubs))
 
 
 @contextlib.asynccontextmanager
@@ -78,6 +82,9 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         )
         webhook_verifiers = WebhookVerifiers(platform.environment)
         stack.push_async_callback(webhook_verifiers.aclose)
+        batch_hub = await stack.enter_async_context(
+            BatchHub(platform.redis_url, partial(read_batch, database), max_age_s=settings.stream_max_age_s)
+        )
         await stack.enter_async_context(_in_background(forget_forever(requests_database), name="forgetting"))
         yield Services(
             settings=settings,
@@ -87,6 +94,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             generations=generations,
             stream_hub=stream_hub,
             balance_hub=balance_hub,
+            batch_hub=batch_hub,
             authenticator=Authenticator(settings, lookups),
             freezes=FreezeReader(lookups),
             generation_owners=GenerationOwners(lookups),

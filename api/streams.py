@@ -1,4 +1,4 @@
-"""The routes that stream: the tokens of a generation, and the balance of the caller's account."""
+"""The routes that stream: the tokens of a generation, the progress of a batch, the balance of the caller's account."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -9,9 +9,11 @@ from litestar.types import ASGIApp
 
 from api.answers import NO_CONTENT
 from api.event_stream import EventStream
+from api.generation_batches import visible_batch
 from api.ownership import own_account
 from api.principal import EVERYONE, USERS
 from api.requests import ApiRequest
+from workers.streams.batch_stream import END_ID
 from workers.streams.cursor import parse_cursor
 
 CURSOR_SCHEMA: Final = {"type": "string", "pattern": r"^([0-9]{4}\.[0-9]{12})?$"}
@@ -28,10 +30,31 @@ async def generation_events(generation_id: FromPath[UUID], request: ApiRequest, 
     return await follow_generation(generation_id, request, request.header(b"last-event-id") or cursor)
 
 
+@get("/v1/generation-batches/{batch_id:uuid}/events", opt={"roles": EVERYONE, "media_type": EVENTS, "also": (204,)})
+async def batch_events(batch_id: FromPath[UUID], request: ApiRequest) -> ASGIApp:
+    """Stream how many of a batch's generations are where: as it is now, then the latest after each change, to its end.
+
+    204 to a reader who has the end.
+    """
+    return await follow_batch(batch_id, request, request.header(b"last-event-id"))
+
+
 @get("/v1/me/balance/events", opt={"roles": USERS, "media_type": EVENTS})
 async def balance_events(request: ApiRequest) -> ASGIApp:
     """Stream the balance of the caller's account: as it is now, then the latest after each change."""
     return EventStream(request.services.balance_hub.subscribe(own_account(request.principal)))
+
+
+async def follow_batch(batch_id: UUID, request: ApiRequest, last_event_id: str | None) -> ASGIApp:
+    """Subscribe to a batch.
+
+    Raises:
+        BatchNotFound: there is no such batch, or it is another account's.
+    """
+    batch = await visible_batch(batch_id, request)
+    if batch.is_over and last_event_id == END_ID:
+        return NO_CONTENT
+    return EventStream(request.services.batch_hub.subscribe(batch))
 
 
 async def follow_generation(generation_id: UUID, request: ApiRequest, cursor_text: str | None) -> ASGIApp:

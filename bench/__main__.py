@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 import uvloop
 
-from bench import generations, http, ledger, projections, sealing
+from bench import generations, http, ledger, projections, sealing, streams
 from bench.figures import Figure, publish
 from ledger.garbage import collect_rarely
 
@@ -16,6 +16,7 @@ SUITES: Final[dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]]] = {
     "ledger": ledger.run,
     "http": http.run,
     "generations": generations.run,
+    "streams": streams.run,
     "projections": projections.run,
     "sealing": sealing.run,
 }

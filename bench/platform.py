@@ -31,6 +31,8 @@ class Platform(msgspec.Struct, frozen=True):
     demo_key: str
     demo_account_id: str
     redis_url: str
+    process_id: int
+    """Of the supervisor; the processes of the platform are its children."""
 
     @property
     def url(self) -> str:
@@ -45,8 +47,8 @@ class Platform(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def running() -> AsyncGenerator[Platform]:
-    """Start one with data of its own, and stop it."""
+async def running(**settings: str) -> AsyncGenerator[Platform]:
+    """Start one with data of its own, and these variables in its environment, and stop it."""
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as path:
         port = _free_port()
         admin_key = secrets.token_urlsafe(32)
@@ -54,7 +56,7 @@ async def running() -> AsyncGenerator[Platform]:
         with log.open("wb") as log_file:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "ops", "up", "--json", f"--port={port}", f"--data-dir={path}/data"),
-                env=_environment(admin_key),
+                env=_environment(admin_key) | settings,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log_file,
             )
@@ -73,6 +75,7 @@ async def running() -> AsyncGenerator[Platform]:
                 demo_key=ready["demo_key"],
                 demo_account_id=ready["account_id"],
                 redis_url=_redis_url(Path(path) / "data"),
+                process_id=process.pid,
             )
             drain.cancel()
         finally:

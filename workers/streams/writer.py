@@ -24,9 +24,9 @@ from workers.streams.wire import START_KIND
 COALESCE_S: Final = 0.025
 COALESCE_PIECES: Final = 64
 MAX_COALESCE_S: Final = 0.1
-REST_PER_WORK: Final = 3.0
+REST_PER_WORK: Final = 4.0
 """With many streams, text gathers for this many times as long as it takes to send it, so that a process with a thousand
-spends a quarter of its time on this at most, and its readers get fewer and larger deltas."""
+spends a fifth of its time on this at most, and its readers get fewer and larger deltas."""
 
 BUSY_STREAMS: Final = 16
 PROMPT_AFTER_S: Final = 0.15
