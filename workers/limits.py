@@ -7,9 +7,10 @@ the limit holds but for what an isolated worker runs that nobody else can see in
 """
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -152,6 +153,22 @@ class ProviderLimits:
         if answer is not False:
             self._held.add(holder)
         return answer is not False
+
+    @contextlib.asynccontextmanager
+    async def borrowed(self, holder: Holder, provider: str) -> AsyncGenerator[bool]:
+        """Hold a place for one more call at this provider, beside the holder's own; says whether there was one.
+
+        At the provider where the holder has its place already, that one serves.
+        """
+        if provider == holder.provider:
+            yield True
+            return
+        place = Holder(provider, holder.name)
+        has_room = await self.try_take(place)
+        try:
+            yield has_room
+        finally:
+            await self.give_back(place)
 
     async def give_back(self, holder: Holder) -> None:
         """Give a place back. One that Redis does not hear of comes back by itself."""

@@ -17,9 +17,10 @@ from workers.calls import LEAST_TIME_S, CallResult, ProviderCalls, RouteCall, ti
 from workers.catalogue import Catalogue
 from workers.claims import Claim
 from workers.leases import Lease
+from workers.limits import ProviderLimits
 from workers.models import ModelDefinition
 from workers.providers import InputFile, ProviderError, ProviderNotConfigured, ProviderRegistry
-from workers.providers.errors import AuthenticationFailed, ModelNotFound, QuotaExhausted, Unavailable
+from workers.providers.errors import AuthenticationFailed, ModelNotFound, Overloaded, QuotaExhausted, Unavailable
 from workers.requests import Route, provider_request
 from workers.results import AttemptResults, MediaKeeping
 from workers.streams.generation_stream import GenerationStream
@@ -29,6 +30,8 @@ _OTHERS_MAY_DO = (AuthenticationFailed, ModelNotFound, QuotaExhausted)
 """No second try with the same provider makes sense, but another provider may well serve it."""
 
 BREAKER_OPEN: Final = "left alone for a moment after repeated failures"
+
+PROVIDER_FULL: Final = "as many calls run there as this installation allows"
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -51,6 +54,7 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     providers: ProviderRegistry
     catalogue: Catalogue
     breakers: Breakers
+    limits: ProviderLimits
     jobs: UpstreamJobs
 
     async def serve(
@@ -85,7 +89,11 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
             results = AttemptResults(stream, media(claim, provider.name), provider=provider.name)
             served = Served(results=results, model=route.model, provider=provider.name, fallback_used=number > 0)
             try:
-                await self._call(claim, lease, served, result, route, definition, files, ends_s)
+                async with self.limits.borrowed(claim.holder, definition.provider) as has_room:
+                    if has_room:
+                        await self._call(claim, lease, served, result, route, definition, files, ends_s)
+                    else:
+                        result.outcome, result.error = "failed", _full(provider.name)
             finally:
                 await results.aclose()
             if not _next_may_serve(result, results):
@@ -142,6 +150,10 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
             self.breakers.failed(key, result.error)
         else:
             self.breakers.stopped(key)
+
+
+def _full(provider: str) -> Overloaded:
+    return Overloaded(provider=provider, provider_message=PROVIDER_FULL)
 
 
 def _next_may_serve(result: CallResult, results: AttemptResults) -> bool:

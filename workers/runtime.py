@@ -74,6 +74,7 @@ class WorkerRuntime:
             stack.callback(broker.close)
             catalogue = Catalogue(database, providers)
             redis = await stack.enter_async_context(make_redis(settings.redis_url))
+            limits = await stack.enter_async_context(ProviderLimits(redis, settings.provider_limits))
             jobs = await stack.enter_async_context(UpstreamJobs(database, settings.redis_url, settings.environment))
             media = open_media(settings.environment)
             stack.push_async_callback(media.store.aclose)
@@ -84,7 +85,9 @@ class WorkerRuntime:
                 answerer=Answerer(
                     database=database,
                     catalogue=catalogue,
-                    router=Router(providers=providers, catalogue=catalogue, breakers=Breakers(), jobs=jobs),
+                    router=Router(
+                        providers=providers, catalogue=catalogue, breakers=Breakers(), limits=limits, jobs=jobs
+                    ),
                     cache=PromptCache(redis),
                     media=media,
                     keeper=ResultKeeper(database, media, await stack.enter_async_context(Fetcher(media.settings))),
@@ -95,7 +98,6 @@ class WorkerRuntime:
                 queue=await stack.enter_async_context(GenerationQueue(broker)),
                 owner=uuid4(),
             )
-            limits = await stack.enter_async_context(ProviderLimits(redis, settings.provider_limits))
             self._shift = Shift(
                 self._runner,
                 Picker(database, limits, owner=self._runner.owner, free_threads=settings.free_threads),

@@ -179,3 +179,16 @@ async def test_what_waits_for_a_full_provider_is_not_sent_again(context: Generat
 
     await one.done(claim)
     assert await resend_outbox(watching) == 2
+
+
+async def test_a_fallback_needs_a_place_at_its_own_provider(context: GenerationContext) -> None:
+    await become_sure(context.redis, "second")
+    limits = ProviderLimits(context.redis, {"second": 1})
+    one, two = Holder("first", "one"), Holder("first", "two")
+
+    async with limits.borrowed(one, "second") as has_room, limits.borrowed(two, "second") as has_room_too:
+        assert (has_room, has_room_too) == (True, False)
+        assert await limits.full_providers() == ["second"]
+    async with limits.borrowed(two, "second") as has_room, limits.borrowed(two, "first") as has_own:
+        assert (has_room, has_own) == (True, True)
+    assert await limits.full_providers() == []

@@ -46,11 +46,34 @@ def test_a_broker_url_of_its_own_wins() -> None:
         {**DATABASE, "HOLDFAST_WORKER_THREADS": "-1"},
         {**DATABASE, "HOLDFAST_WORKER_THREADS": "many"},
         {**DATABASE, "HOLDFAST_LOG_LEVEL": "loud"},
+        {**DATABASE, "HOLDFAST_FREE_SHARE": "0"},
+        {**DATABASE, "HOLDFAST_FREE_SHARE": "1.5"},
+        {**DATABASE, "HOLDFAST_FREE_SHARE": "half"},
+        {**DATABASE, "HOLDFAST_PROVIDER_LIMITS": "anthropic"},
+        {**DATABASE, "HOLDFAST_PROVIDER_LIMITS": "anthropic=0"},
+        {**DATABASE, "HOLDFAST_PROVIDER_LIMITS": "anthropic=ten"},
+        {**DATABASE, "HOLDFAST_PROVIDER_LIMITS": "=5"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(environment: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("share", "threads", "free_threads"), [("0.5", "8", 4), ("1", "8", 8), (".25", "10", 2), ("0.01", "8", 1)]
+)
+def test_free_work_has_a_share_of_the_threads_and_at_least_one(share: str, threads: str, free_threads: int) -> None:
+    environment = {**DATABASE, "HOLDFAST_FREE_SHARE": share, "HOLDFAST_WORKER_THREADS": threads}
+
+    assert Settings.from_environment(environment).free_threads == free_threads
+
+
+def test_limits_are_given_by_provider() -> None:
+    environment = {**DATABASE, "HOLDFAST_PROVIDER_LIMITS": " anthropic=50, replicate = 10 ,"}
+
+    assert Settings.from_environment(environment).provider_limits == {"anthropic": 50, "replicate": 10}
+    assert Settings.from_environment(DATABASE).provider_limits == {}
 
 
 @pytest.fixture
