@@ -86,7 +86,7 @@ def asked_for(request: ProviderRequest) -> AskedFor:
     return AskedFor(
         mode=request.mode,
         pixels=width * height if is_sized and isinstance(width, int) and isinstance(height, int) else 0,
-        duration_ms=milliseconds(options.get("duration_s")) or 0,
+        duration_ms=milliseconds(options.get("duration_s")) or _recording_ms(request),
         characters=sum(len(message.content) for message in request.messages) if request.mode == "speech" else 0,
     )
 
@@ -199,6 +199,12 @@ def no_results(provider: str, output: object) -> MalformedResponse:
 def bounded(results: Iterable[MediaResult]) -> tuple[MediaResult, ...]:
     """Return the results, of an absurd number only the first."""
     return tuple(result for result, _ in zip(results, range(MAX_RESULTS), strict=False))
+
+
+def _recording_ms(request: ProviderRequest) -> int:
+    """Return how long the recording plays that goes in, where the result is to be as long; 0 if there is none."""
+    recording = request.files.get(str(request.options.get("audio", "")))
+    return 0 if recording is None else recording.duration_ms or 0
 
 
 def _inline(provider: str, url: str) -> tuple[str, bytes]:
