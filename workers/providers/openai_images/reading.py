@@ -51,12 +51,13 @@ class ImagesReading:
         """Yield the chunks of one event; of a kind of event that is new, none."""
         if self._is_complete:
             return
-        # By name: of an event that is new to it, the SDK makes an object of some class that it knows.
+        # By name: of an event that is new to it, the SDK makes an object of some class that it knows. By `==`, because
+        # that is what tells the type checker which class has which name.
         if isinstance(event, ImagesResponse):
             yield from self._complete([picture.b64_json for picture in event.data or []], event)
-        elif event.type in {"image_generation.partial_image", "image_edit.partial_image"}:
+        elif event.type == "image_generation.partial_image" or event.type == "image_edit.partial_image":  # noqa: PLR1714
             yield self._progress(event.partial_image_index)
-        elif event.type in {"image_generation.completed", "image_edit.completed"}:
+        elif event.type == "image_generation.completed" or event.type == "image_edit.completed":  # noqa: PLR1714
             yield from self._complete([event.b64_json], event)
 
     def end(self) -> Iterator[Chunk]:
