@@ -45,7 +45,7 @@ async def test_an_administrator_gets_no_answer_that_is_not_documented(tmp_path: 
     assert " passed" in output
 
 
-@pytest.mark.parametrize("prefix", ["/v1/me", "/v1/generations", "/v1/models"])
+@pytest.mark.parametrize("prefix", ["/v1/me", "/v1/generations", "/v1/models", "/v1/sessions", "/v1/templates"])
 async def test_a_user_gets_no_answer_that_is_not_documented(
     instance: RunningInstance, user: httpx.AsyncClient, prefix: str, tmp_path: Path
 ) -> None:

@@ -78,6 +78,8 @@ def test_numbers_and_truths_are_written_as_json(kind: Any, value: object, text: 
         ({"text": "{{topic}} {{"}, "begins a slot"),
         ({"text": "{{#if topic}}x{{/if}}"}, "begins a slot"),
         ({"text": "x", "system": "Talk of {{topic}}"}, "system: may not use topic"),
+        ({"text": "a\0b"}, "NUL"),
+        ({"text": "x", "format": "json", "schema": {"type": "object", "title": "\\\0"}}, "NUL"),
         ({"text": "x", "slots": (TOPIC, TOPIC)}, "each name once"),
         ({"text": "x", "slots": (Slot(name="n", type="integer", max_length=3),)}, "max_length is for text"),
         ({"text": "x", "slots": (Slot(name="n", type="integer", default="3"),)}, "slots.n: '3' is not one"),
@@ -100,7 +102,6 @@ def test_a_template_that_makes_no_sense_is_refused(fields: dict[str, Any], reaso
 
 WRONG_FORMS: list[dict[str, Any]] = [
     {"text": ""},
-    {"text": "a\0b"},
     {"text": "x", "slots": [{"name": "No"}]},
     {"text": "x", "slots": [{"name": "n\n"}]},
     {"text": "x", "slots": [{"name": "n", "type": "date"}]},
@@ -125,3 +126,7 @@ def test_callers_cannot_write_into_the_system_text() -> None:
 
 def test_the_templates_of_a_new_installation_make_sense_and_show_every_format() -> None:
     assert {definition.format for definition in read_seed().values()} == {"text", "markdown", "json"}
+
+
+def test_a_text_about_nul_is_no_nul() -> None:
+    TemplateDefinition(text=r"Explain \u0000 and \\u0000.").check()

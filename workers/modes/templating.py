@@ -20,15 +20,13 @@ MAX_TEXT_CHARACTERS: Final = 100_000
 MAX_SLOTS: Final = 50
 MAX_SLOT_CHARACTERS: Final = 100_000
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9_-]{0,98}[a-z0-9])?$(?!\n)"
-NO_NUL: Final = r"^[^\x00]*$"
-"""Definitions are kept as `jsonb`, which cannot hold NUL."""
 
 SlotType: TypeAlias = Literal["text", "integer", "number", "boolean"]
 Format: TypeAlias = Literal["text", "markdown", "json"]
 SlotName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)")]
 TemplateName = Annotated[str, Meta(pattern=NAME_PATTERN)]
-Words = Annotated[str, Meta(max_length=1_000, pattern=NO_NUL)]
-TemplateText = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=NO_NUL)]
+Words = Annotated[str, Meta(max_length=1_000)]
+TemplateText = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 SlotValue: TypeAlias = str | int | float | bool
 
 _SLOT: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,63})\s*\}\}", re.ASCII)
@@ -74,7 +72,7 @@ class TemplateDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     text: TemplateText
     """The user's message, with `{{slots}}`."""
-    system: Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS, pattern=NO_NUL)] = ""
+    system: Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS)] = ""
     description: Words = ""
     slots: Annotated[tuple[Slot, ...], Meta(max_length=MAX_SLOTS)] = ()
     format: Format = "text"
@@ -99,6 +97,8 @@ class TemplateDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_field
         open_in_system = [name for name in _SLOT.findall(self.system) if not slots[name].is_closed]
         if open_in_system:
             raise InvalidTemplate("system", f"may not use {open_in_system[0]}: its values are not listed in an enum")
+        if _has_nul(self):
+            raise InvalidTemplate("definition", "must not contain NUL, which cannot be kept")
         if (self.format == "json") != (self.schema is not None):
             raise InvalidTemplate("schema", "belongs to the format json, and is needed there")
         if self.schema is not None and (reason := answer_schema_problem(self.schema)):
@@ -154,6 +154,11 @@ def _text_of(slot: Slot, given: object) -> str:
     else:
         given = check_value(f"slots.{slot.name}", given, slot.schema)
     return given if isinstance(given, str) else msgspec.json.encode(given).decode()
+
+
+def _has_nul(definition: TemplateDefinition) -> bool:
+    # Kept as `jsonb`. An even number of backslashes before it are backslashes of the text.
+    return re.search(rb"(?<!\\)(?:\\\\)*\\u0000", msgspec.json.encode(definition)) is not None
 
 
 def _check_slot(slot: Slot) -> None:
