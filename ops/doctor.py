@@ -13,6 +13,7 @@ from ops.checks.finding import Finding, State, judge, unreachable
 from ops.checks.machine import check_machine
 from ops.checks.postgres import check_postgres
 from ops.checks.redis import check_redis
+from ops.checks.signing import check_signing
 from ops.endpoints import reached_database
 from ops.errors import CannotReach, CheckFailed
 from ops.instance import DataDirectory
@@ -44,6 +45,8 @@ async def doctor(directory: DataDirectory, output: Output) -> None:
 
 async def _look(directory: DataDirectory) -> AsyncIterator[Finding]:
     for finding in check_machine(directory.path, os.environ):
+        yield finding
+    for finding in check_signing(directory.path, os.environ):
         yield finding
     try:
         async with reached_database(directory) as endpoints:
