@@ -17,8 +17,8 @@ from workers.streams.wire import stream_key
 BLOCK_MS: Final = 1_000
 MAX_ENTRIES_PER_STREAM: Final = 1_000
 BUSY_STREAMS: Final = 8
-MAX_PAUSE_S: Final = 0.05
-REST_PER_WORK: Final = 1.0
+MAX_PAUSE_S: Final = 0.03
+REST_PER_WORK: Final = 0.5
 MIN_BACKOFF_S: Final = 0.02
 MAX_BACKOFF_S: Final = 1.0
 WAKE_LIFETIME_S: Final = 60
