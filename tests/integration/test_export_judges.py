@@ -34,6 +34,7 @@ from projections.status import read_status
 from tests.builders import NOW_US
 from tests.conftest import TEMPLATE
 from tests.generated_year import generate_year
+from tests.hledger_journal import read_balances
 from tests.projected import MovableClock, bring_up
 
 Balances = dict[tuple[str, str], Decimal]
@@ -108,6 +109,10 @@ def hledger_balances(path: Path) -> Balances:
     return {(row["account"], row["commodity"]): Decimal(row["balance"]) for row in rows if Decimal(row["balance"])}
 
 
+def strict_reader_balances(path: Path) -> Balances:
+    return read_balances(path)
+
+
 def csv_balances(path: Path) -> Balances:
     return summed(rows_of(path))
 
@@ -141,6 +146,7 @@ JUDGES: list[tuple[str, str, Callable[[Path], Balances]]] = [
     ("csv", "journal.csv", csv_balances),
     ("parquet", "journal.parquet", polars_balances),
     ("parquet", "journal.parquet", duckdb_balances),
+    ("hledger", "journal.hledger", strict_reader_balances),
 ]
 if shutil.which("hledger"):  # a program of its own, which no Python package brings along
     JUDGES.append(("hledger", "journal.hledger", hledger_balances))
@@ -158,7 +164,7 @@ async def test_a_judge_accepts_the_journal_and_comes_to_our_balances(
 @pytest.mark.parametrize(
     ("format_name", "file", "judge"),
     [judge for judge in JUDGES if judge[0] in {"beancount", "hledger"}],
-    ids=[judge.__name__ for _, _, judge in JUDGES if judge.__name__[0] in "bh"],
+    ids=[judge.__name__ for name, _, judge in JUDGES if name in {"beancount", "hledger"}],
 )
 async def test_a_judge_refuses_a_journal_in_which_a_millionth_was_moved(
     year: str, tmp_path: Path, format_name: str, file: str, judge: Callable[[Path], Balances]
