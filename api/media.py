@@ -79,7 +79,7 @@ async def remove(media_id: FromPath[UUID], request: ApiRequest) -> None:
     """Delete a media object and its bytes. Deleting it again changes nothing."""
     services = request.services
     scope = visible_account(request.principal, None)
-    await delete_media(services.database, services.media.store, media_id, account_id=scope)
+    await delete_media(services.database, services.generations.media.store, media_id, account_id=scope)
 
 
 async def shown_media(request: ApiRequest, media_id: UUID, *, account_id: UUID | None) -> MediaAnswer:
@@ -92,7 +92,9 @@ async def shown_media(request: ApiRequest, media_id: UUID, *, account_id: UUID |
     found = await get_media(services.database, media_id, account_id=account_id)
     if found.state == "deleted":
         raise MediaNotFound(media_id)
-    return media_answer(found, url=await signed_url(services.media, found) if found.state == "stored" else None)
+    return media_answer(
+        found, url=await signed_url(services.generations.media, found) if found.state == "stored" else None
+    )
 
 
 async def signed_url(media: Media, found: MediaObject) -> SignedRequest:

@@ -97,7 +97,7 @@ async def receive_file(request: ApiRequest, store: LocalStore, grant: Grant) -> 
 
 
 def _granted(request: ApiRequest, method: str) -> tuple[LocalStore, Grant]:
-    store = request.services.media.store
+    store = request.services.generations.media.store
     if not isinstance(store, LocalStore):
         raise NotFound("file")
     key = request.scope["path"].removeprefix(PATH)

@@ -37,7 +37,9 @@ async def confirm(media_id: FromPath[UUID], request: ApiRequest) -> Answer[Media
     """Have what was transferred looked at and kept. Doing so again, or after a worker was faster, changes nothing."""
     services = request.services
     scope = visible_account(request.principal, None)
-    return Answer(media_answer(await confirm_transfer(services.database, services.media, media_id, account_id=scope)))
+    return Answer(
+        media_answer(await confirm_transfer(services.database, services.generations.media, media_id, account_id=scope))
+    )
 
 
 async def _begin(
@@ -45,7 +47,7 @@ async def _begin(
 ) -> Answer[SignedAnswer]:
     found, signed = await begin_transfer(
         connection,
-        request.services.media,
+        request.services.generations.media,
         media_id,
         account_id=visible_account(request.principal, None),
         media_type=data.media_type,

@@ -21,7 +21,6 @@ from ledger.writer import LedgerWriter
 from workers.batches import read_batch
 from workers.context import GenerationContext, open_context
 from workers.generations import terminal_of
-from workers.media.opening import Media, open_media
 from workers.providers.background.verifiers import WebhookVerifiers
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.balances import Balance, BalanceHub
@@ -49,7 +48,6 @@ class Services(Struct, frozen=True, kw_only=True):
     freezes: FreezeReader
     generation_owners: GenerationOwners
     webhook_verifiers: WebhookVerifiers
-    media: Media
 
     async def drain(self) -> None:
         """Ask the readers of all streams to reconnect elsewhere, and wait a moment for them to be told."""
@@ -72,8 +70,6 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         announcer = await stack.enter_async_context(BalanceAnnouncer(platform.redis_url))
         writer = await stack.enter_async_context(LedgerWriter(platform.database_url, on_commit=announcer.note))
         generations = await stack.enter_async_context(open_context(platform, database=database, writer=writer))
-        media = open_media(platform.environment)
-        stack.push_async_callback(media.store.aclose)
         stream_hub = await stack.enter_async_context(
             StreamHub(platform.redis_url, partial(terminal_of, database), max_age_s=settings.stream_max_age_s)
         )
@@ -99,7 +95,6 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             freezes=FreezeReader(lookups),
             generation_owners=GenerationOwners(lookups),
             webhook_verifiers=webhook_verifiers,
-            media=media,
         )
 
 

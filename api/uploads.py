@@ -64,7 +64,9 @@ async def complete(media_id: FromPath[UUID], request: ApiRequest) -> Answer[Medi
     """Have what was uploaded looked at and kept. Doing so again changes nothing."""
     services = request.services
     scope = visible_account(request.principal, None)
-    return Answer(media_answer(await complete_upload(services.database, services.media, media_id, account_id=scope)))
+    return Answer(
+        media_answer(await complete_upload(services.database, services.generations.media, media_id, account_id=scope))
+    )
 
 
 def signed_answer(found: MediaObject, signed: SignedRequest, *, status: int) -> Answer[SignedAnswer]:
@@ -86,7 +88,7 @@ async def _begin(
     services = request.services
     found, signed = await begin_upload(
         connection,
-        services.media,
+        services.generations.media,
         account_id=account_id,
         media_type=data.media_type,
         size_bytes=data.size_bytes,

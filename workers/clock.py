@@ -33,7 +33,6 @@ from workers.late_results import BATCH as FOLLOW_BATCH
 from workers.late_results import JobFollower
 from workers.logs import configure_logs
 from workers.media import sweeping
-from workers.media.opening import open_media
 from workers.seed import seed_catalogue
 from workers.settings import Settings, SettingsError
 from workers.streams.announcements import BalanceAnnouncer
@@ -72,30 +71,31 @@ TASKS: Final[tuple[PeriodicTask, ...]] = (
     PeriodicTask("expire_lots", 1.0, sweeps.expire_lots, sweeps.BATCH),
     PeriodicTask("place_unbilled_endings", 0.5, sweeps.place_unbilled_endings, unbilled.LIMIT),
     PeriodicTask("project_events", 0.2, sweeps.project_events, sweeps.FULL_PROJECTION),
+    PeriodicTask(
+        "sweep_media",
+        sweeping.INTERVAL_S,
+        lambda context: sweeping.sweep_media(context.database, context.media.store),
+        sweeping.BATCH,
+    ),
+    PeriodicTask(
+        "forget_unfinished_media",
+        sweeping.UNFINISHED_INTERVAL_S,
+        lambda context: sweeping.forget_unfinished(context.media.store),
+    ),
 )
 
 
 def all_tasks(settings: Settings) -> tuple[PeriodicTask, ...]:
-    """Return what a clock does: `TASKS`, sealing, and publishing and keeping media as this installation wants it.
+    """Return what a clock does: `TASKS`, sealing, and publishing as this installation wants it.
 
     Raises:
-        SettingsError: what the environment says of publishing or of media makes no sense.
+        SettingsError: what the environment says of publishing makes no sense.
     """
     publisher = Publisher.from_environment(settings.environment)
     follower = JobFollower(settings.environment)
-    store = open_media(settings.environment).store
     return (
         PeriodicTask("seal_events", SEAL_INTERVAL_S, sweeps.sealing(), busy_interval_s=SEAL_BUSY_INTERVAL_S),
         PeriodicTask("publish_checkpoints", PUBLISH_INTERVAL_S, lambda context: publisher.run(context.database)),
-        PeriodicTask(
-            "sweep_media",
-            sweeping.INTERVAL_S,
-            lambda context: sweeping.sweep_media(context.database, store),
-            sweeping.BATCH,
-        ),
-        PeriodicTask(
-            "forget_unfinished_media", sweeping.UNFINISHED_INTERVAL_S, lambda _: sweeping.forget_unfinished(store)
-        ),
         PeriodicTask("follow_left_jobs", FOLLOW_INTERVAL_S, follower.run, FOLLOW_BATCH),
         *TASKS,
     )

@@ -25,7 +25,11 @@ _SECRET_TEXT: Final = re.compile(
     r"|(?P<key>\b(?:sk|hf|rk|pk|whsec)[-_])[\w-]{8,}",
     re.IGNORECASE,
 )
-_QUIET_LIBRARIES: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "asyncio", "psycopg.pool")
+_QUIET_LIBRARIES: Final = (
+    "httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "boto3", "botocore", "urllib3", "asyncio",
+    "psycopg.pool",
+)  # fmt: skip
+"""They log requests with their URLs, which may be signed and so be secrets."""
 
 
 def configure_logs(

@@ -54,8 +54,8 @@ async def offered(
 ) -> MediaObject:
     """A result that waits for its bytes."""
     services = api.application.routed.services
-    async with Database(database_url) as database, Fetcher(services.media.settings) as fetcher:
-        keeper = ResultKeeper(database, services.media, fetcher)
+    async with Database(database_url) as database, Fetcher(services.generations.media.settings) as fetcher:
+        keeper = ResultKeeper(database, services.generations.media, fetcher)
         made = result(content, url=url)
         return await keeper.offer(uuid7(), UUID(account_id), 0, made, tier=Tier.free)
 
