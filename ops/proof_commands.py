@@ -73,6 +73,7 @@ def _report_lines(report: Report, journal: JournalCheck) -> list[str]:
         f"{report.events} events of {totals.accounts} accounts, {report.sealed} of them sealed by {report.ticks} ticks",
         f"{report.tiles} tiles, {report.checkpoints} checkpoints ({signatures}), root {report.root or 'none yet'}",
         f"credited {format_credits(totals.credited)} = {found_in}",
+        f"read models: {', '.join(f'{name} of {seq} events' for name, seq in sorted(report.read_models.items()))}",
         f"journal of {journal.seq} events: {'ties' if journal.holds else 'DOES NOT TIE'} to {journal.lots} lots",
         *(f"FOUND {finding}" for finding in report.findings[:MOST_SHOWN]),
         *([f"and {more} more"] if more > 0 else []),

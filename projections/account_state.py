@@ -134,6 +134,7 @@ def _lots_named(body: events.Body) -> set[int]:
 
 def _used_up_lot(event: Event) -> Lot:
     body = event.decoded_body()
+    amount = event.amount_microcredits
     match body:
         case events.CreditsToppedUp():
             origin, source, expires_at_us = Origin.top_up, body.source, body.expires_at_us
@@ -142,7 +143,13 @@ def _used_up_lot(event: Event) -> Lot:
         case events.CreditsAdjusted():
             origin, source, expires_at_us = Origin.adjustment, "adjustment", None
         case events.ReversalReinstated():
-            origin, source, expires_at_us = Origin.reinstatement, "reinstatement", None
+            # The rest of it went back to where it had been taken from.
+            origin, source, expires_at_us, amount = (
+                Origin.reinstatement,
+                "reinstatement",
+                None,
+                body.new_lot_microcredits,
+            )
         case _:
             raise AssertionError("a lot is brought in by one of four kinds of event")
     assert body.lot_id is not None, "an event that brings in a lot names it"
@@ -153,7 +160,7 @@ def _used_up_lot(event: Event) -> Lot:
         source=source,
         priority=body.priority,
         expires_at_us=expires_at_us,
-        amount=event.amount_microcredits,
+        amount=amount,
         remaining=0,
     )
 

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from ledger.account import Account
 from ledger.arrays import ByteaArray, Int8Array, TimestampArray, UuidArray
 from ledger.rows import event_of_row
-from projections.account_state import account_of, decode_state, encode_state, go_on, state_of
+from projections.account_state import AccountState, account_of, decode_state, encode_state, go_on, state_of
 from projections.projection import KNOWN_KINDS, Batch, Projection, UnknownKind, sql
 
 INTERVAL: Final = 256
@@ -64,6 +64,11 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
         await connection.execute(sql.INSERT_SNAPSHOTS, {"build": batch.build, **_columns(snapshots)})
 
 
+def next_due(version: int, state: AccountState) -> int:
+    """Return from which version on the next snapshot is due after one that lists so much."""
+    return version + max(INTERVAL, state.items)
+
+
 async def _last_states(
     connection: AsyncConnection[Any], build: int, account_ids: set[UUID]
 ) -> dict[UUID, tuple[int, Account]]:
@@ -87,7 +92,7 @@ async def _snapshots(
         rows = await (await connection.execute(sql.READ_ACCOUNT_EVENTS, parameters)).fetchall()
         await go_on(connection, account, [event_of_row(row) for row in rows])
         state = state_of(account)
-        due_version = place.version + max(INTERVAL, state.items)
+        due_version = next_due(place.version, state)
         made.append(
             _Snapshot(account.id, place.version, place.seq, due_version, account.updated_at_us, encode_state(state))
         )

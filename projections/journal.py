@@ -36,7 +36,9 @@ _Originals: TypeAlias = dict[tuple[UUID, int], tuple[events.TopUpReversed, int]]
 """The reversals that events undo, by the account and version of the reinstatement, each with its `seq`."""
 
 
-class _Read(NamedTuple):
+class PostedEvent(NamedTuple):
+    """An event as the journal reads it; days are days since 1970-01-01."""
+
     account_id: UUID
     version: int
     kind: int
@@ -46,7 +48,9 @@ class _Read(NamedTuple):
     recorded_day: int
 
 
-class _Written(NamedTuple):
+class WrittenLine(NamedTuple):
+    """One line of the journal, with the event that it is of."""
+
     seq: int
     line: int
     account_id: UUID
@@ -59,11 +63,17 @@ class _Written(NamedTuple):
     lot: int
 
 
-class _Made(NamedTuple):
-    """What entries depend on beside their own events and lots."""
+class Rules(NamedTuple):
+    """What was decided about the journal."""
 
     policies: Policies
     closed: ClosedDays
+
+
+class Known(NamedTuple):
+    """What entries depend on beside their own events and lots."""
+
+    rules: Rules
     draws: _Draws
     originals: _Originals
 
@@ -79,50 +89,61 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
     read = [_decoded(row) for row in await cursor.fetchall()]
     if not read:
         return
-    made = _Made(
-        policies=await read_policies(connection),
-        closed=await read_closed_days(connection),
-        draws=await _freeze_draws(connection, read),
-        originals=await _originals(connection, read),
-    )
-    lots = await _load_lots(connection, batch.build, _lots_named(read, made))
-    written: list[_Written] = []
+    known = await read_known(connection, await read_rules(connection), read)
+    lots = await _load_lots(connection, batch.build, _lots_named(read, known))
+    written: list[WrittenLine] = []
     for place in range(0, len(read), EVENTS_AT_A_STRETCH):
         for event in read[place : place + EVENTS_AT_A_STRETCH]:
-            written += _enter(event, lots, made)
+            written += enter(event, lots, known)
         await asyncio.sleep(0)
     await _save(connection, batch.build, written, lots.values())
 
 
-def _enter(event: _Read, lots: Lots, made: _Made) -> Iterable[_Written]:
+async def read_rules(connection: AsyncConnection[Any]) -> Rules:
+    """Read what was decided about the journal, up to now."""
+    return Rules(await read_policies(connection), await read_closed_days(connection))
+
+
+async def read_known(connection: AsyncConnection[Any], rules: Rules, read: Sequence[PostedEvent]) -> Known:
+    """Read what the entries of these events depend on."""
+    return Known(rules, await _freeze_draws(connection, read), await _originals(connection, read))
+
+
+def enter(event: PostedEvent, lots: Lots, known: Known) -> Iterable[WrittenLine]:
+    """Make the lines of one event, and bring its lots up to date in place.
+
+    Raises:
+        ValueError, KeyError, AssertionError, UnreadablePayment: see `apply`.
+    """
     key = event.account_id, event.version
-    original = made.originals.get(key)
+    policies, closed = known.rules
+    original = known.originals.get(key)
     posted = Posted(
         event.account_id,
         event.version,
         Kind(event.kind),
         event.amount,
         event.body,
-        made.policies.at(event.seq),
-        made.draws.get(key, ()),
-        None if original is None else Original(original[0], made.policies.at(original[1])),
+        policies.at(event.seq),
+        known.draws.get(key, ()),
+        None if original is None else Original(original[0], policies.at(original[1])),
     )
     effective_us = event.body.effective_at_us
     effective_day = event.recorded_day if effective_us is None else effective_us // DAY_US
-    booked_day = made.closed.booked_day(event.seq, recorded_day=event.recorded_day, effective_day=effective_day)
+    booked_day = closed.booked_day(event.seq, recorded_day=event.recorded_day, effective_day=effective_day)
     for number, line in enumerate(entry_of(lots, posted), start=1):
-        yield _Written(event.seq, number, event.account_id, event.version, booked_day, *line)
+        yield WrittenLine(event.seq, number, event.account_id, event.version, booked_day, *line)
 
 
-def _decoded(row: Sequence[Any]) -> _Read:
+def _decoded(row: Sequence[Any]) -> PostedEvent:
     account_id, version, kind, amount, body, seq, recorded_day = row
     decode = _DECODERS.get(kind)
     if decode is None:
         raise ValueError(f"an event of unknown kind {kind}: it needs a newer version")
-    return _Read(account_id, version, kind, amount, decode(body), seq, recorded_day)
+    return PostedEvent(account_id, version, kind, amount, decode(body), seq, recorded_day)
 
 
-async def _freeze_draws(connection: AsyncConnection[Any], read: Iterable[_Read]) -> _Draws:
+async def _freeze_draws(connection: AsyncConnection[Any], read: Iterable[PostedEvent]) -> _Draws:
     """What the freezes were drawn from that paid a debt when they were resolved: rare, and nowhere else to be seen."""
     paid = {
         (event.account_id, event.body.freeze_id): event.version
@@ -144,7 +165,7 @@ async def _freeze_draws(connection: AsyncConnection[Any], read: Iterable[_Read])
     return draws
 
 
-async def _originals(connection: AsyncConnection[Any], read: Iterable[_Read]) -> _Originals:
+async def _originals(connection: AsyncConnection[Any], read: Iterable[PostedEvent]) -> _Originals:
     undone = {
         (event.account_id, event.body.reversal_version): event.version
         for event in read
@@ -163,9 +184,9 @@ async def _originals(connection: AsyncConnection[Any], read: Iterable[_Read]) ->
     }
 
 
-def _lots_named(read: Iterable[_Read], made: _Made) -> set[tuple[UUID, int]]:
-    named = {(account_id, number) for (account_id, _), portions in made.draws.items() for number, _ in portions}
-    named.update((account_id, original.lot_number) for (account_id, _), (original, _) in made.originals.items())
+def _lots_named(read: Iterable[PostedEvent], known: Known) -> set[tuple[UUID, int]]:
+    named = {(account_id, number) for (account_id, _), portions in known.draws.items() for number, _ in portions}
+    named.update((account_id, original.lot_number) for (account_id, _), (original, _) in known.originals.items())
     for event in read:
         account_id, body = event.account_id, event.body
         for portions in (
@@ -198,7 +219,7 @@ async def _load_lots(connection: AsyncConnection[Any], build: int, named: set[tu
 
 
 async def _save(
-    connection: AsyncConnection[Any], build: int, written: Sequence[_Written], lots: Iterable[JournalLot]
+    connection: AsyncConnection[Any], build: int, written: Sequence[WrittenLine], lots: Iterable[JournalLot]
 ) -> None:
     if written:
         seqs, lines, account_ids, versions, booked_days, debits, credited, commodities, amounts, numbers = zip(

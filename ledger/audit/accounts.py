@@ -12,6 +12,7 @@ from ledger import statements
 from ledger.account import Account, Decision, FreezeState, OpenFreeze, evolve
 from ledger.arrays import ByteaArray, Int8Array, TextArray, TimestampArray, UuidArray
 from ledger.audit.findings import Finding, Findings
+from ledger.audit.onlookers import Onlooker
 from ledger.audit.totals import Totals
 from ledger.events import GENESIS_HASH, AccountOpened, Event, chain_hash
 from ledger.lots import Lot
@@ -44,19 +45,30 @@ class CheckedAccounts(msgspec.Struct):
 
 
 async def check_accounts(
-    connection: AsyncConnection[Any], accounts: AccountRange, *, snapshot: str | None
+    connection: AsyncConnection[Any],
+    accounts: AccountRange,
+    *,
+    snapshot: str | None,
+    onlookers: Sequence[Onlooker] = (),
 ) -> CheckedAccounts:
     """Check the accounts of a range: nothing of more than one of them is kept in memory, but for their heads and lots.
 
     `snapshot` is what the last tick saw, to find events that should be sealed and are not. The connection must be in a
-    transaction that sees one moment.
+    transaction that sees one moment. What `onlookers` find is among the findings.
     """
-    return await _Checking(connection, accounts, snapshot).run()
+    return await _Checking(connection, accounts, snapshot, onlookers).run()
 
 
 class _Checking:
-    def __init__(self, connection: AsyncConnection[Any], accounts: AccountRange, snapshot: str | None) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        accounts: AccountRange,
+        snapshot: str | None,
+        onlookers: Sequence[Onlooker],
+    ) -> None:
         self._connection = connection
+        self._onlookers = onlookers
         self._range = {"first": accounts.first, "last": accounts.last}
         self._snapshot = snapshot
         self._findings = Findings()
@@ -71,18 +83,24 @@ class _Checking:
         async for row in self._rows(sql.READ_ACCOUNT_EVENTS, {"snapshot": self._snapshot}):
             if current is None or current.account.id != row[0]:
                 await self._close(current)
-                current = _Chain(row[0], self._findings)
+                current = _Chain(row[0], self._findings, self._onlookers)
             self._result.events += 1
             self._result.sealed += row[11] is not None
             current.take(row)
             if len(current.resolved) + len(self._resolved) >= FREEZES_AT_ONCE:
                 self._collect(current)
                 await self._compare_freezes()
+            if self._result.events % FETCH == 0:
+                for onlooker in self._onlookers:
+                    await onlooker.catch_up()
         await self._close(current)
         await self._compare_freezes()
         for account_id in [*self._heads, *(set(self._lots) | set(self._reversals)) - set(self._heads)]:
             self._findings.add("projection", "rows of an account that has no events", account_id=account_id)
         self._result.findings = self._findings.kept
+        for onlooker in self._onlookers:
+            await onlooker.finish()
+            self._result.findings += onlooker.findings.kept
         return self._result
 
     async def _rows(self, statement: Any, more: dict[str, object] | None = None) -> AsyncIterator[tuple[Any, ...]]:
@@ -103,6 +121,8 @@ class _Checking:
         if chain is None:
             return
         account = chain.account
+        for onlooker in self._onlookers:
+            await onlooker.closed(account.id, is_broken=chain.is_broken)
         head = self._heads.pop(account.id, None)
         lots = self._lots.pop(account.id, {})
         reversals = self._reversals.pop(account.id, {})
@@ -170,7 +190,7 @@ class _Checking:
 class _Chain:
     """The events of one account, one after the other."""
 
-    def __init__(self, account_id: UUID, findings: Findings) -> None:
+    def __init__(self, account_id: UUID, findings: Findings, onlookers: Sequence[Onlooker]) -> None:
         self.account = Account(account_id)
         self.version = 0
         self.head = GENESIS_HASH
@@ -180,6 +200,7 @@ class _Chain:
         self.resolved: list[OpenFreeze] = []
         self.freezes = 0
         self._findings = findings
+        self._onlookers = onlookers
         self._last_seq = 0
         self._last_us = 0
 
@@ -225,6 +246,8 @@ class _Chain:
         if stated != (account.available, account.frozen):
             problem = f"the event says available {stated[0]} and frozen {stated[1]} after it, the replay comes to"
             self._find("replay", f"{problem} {account.available} and {account.frozen}", seq, event.version)
+        for onlooker in self._onlookers:
+            onlooker.saw(event, body, seq, account)
         self._forget_resolved()
 
     def _forget_resolved(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -16,8 +16,12 @@ from ledger.audit.totals import Totals
 from ledger.audit.whole import Whole, account_ranges, add_up, log_ranges, read_whole
 from ledger.merkle import Range
 from ledger.notes import VerifierKey
-from ops.audit.pool import run_all
+from ops.audit.pool import Job, run_all
 from ops.audit.snapshot import LOOKING_UP, one_moment, same_moment
+from projections.audit.anew import SETTINGS, check_analytics, check_statements, ranges
+from projections.audit.balances import BalancesOnlooker
+from projections.audit.journal import JournalOnlooker
+from projections.status import BuildStatus, read_status
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +35,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: int
     signatures_checked: bool
     totals: Totals
+    read_models: dict[str, int]
+    """Up to which seq each was compared: what it has taken."""
     findings: list[Finding]
     seconds: float
 
@@ -43,25 +49,32 @@ class _Moment(msgspec.Struct, frozen=True):
     whole: Whole
     claims: Sequence[Claim]
     trusted: Sequence[VerifierKey]
+    builds: Mapping[str, BuildStatus]
 
 
 async def verify(
     url: str, *, claims: Sequence[Claim], trusted: Sequence[VerifierKey], progress: Callable[[int, int], None]
 ) -> Report:
-    """Check the chain and replay of every account, the sealed order, the tree and the checkpoints.
+    """Check the chain and replay of every account, the sealed order, the tree and the checkpoints, and all read models.
 
     Ranges of accounts and of the order are checked apart, so memory depends on their size and not on that of the log.
     """
     began = time.monotonic()
     async with one_moment(url) as (connection, snapshot):
         whole = await read_whole(connection)
-        moment = _Moment(url, snapshot, whole, claims, trusted)
+        builds = {build.name: build for build in await read_status(connection) if build.is_active}
+        moment = _Moment(url, snapshot, whole, claims, trusted, builds)
+        # What takes long alone comes first, so that none is left with it while the others are done.
+        models: list[Job] = [(partial(_analytics, moment), None)]
+        models += [(partial(_statements, moment), part) for part in ranges(builds["statements"])]
         accounts = [(partial(_accounts, moment), part) for part in await account_ranges(connection)]
         leaves = [(partial(_log, moment), part) for part in log_ranges(whole.size)]
-        results = await run_all([*accounts, *leaves], progress=progress)
-    checked: list[CheckedAccounts] = results[: len(accounts)]
-    logs: list[CheckedLog] = results[len(accounts) :]
+        results = await run_all([*models, *accounts, *leaves], progress=progress)
+    wrong: list[list[Finding]] = results[: len(models)]
+    checked: list[CheckedAccounts] = results[len(models) : len(models) + len(accounts)]
+    logs: list[CheckedLog] = results[len(models) + len(accounts) :]
     totals, findings = add_up(whole, checked, logs, claims)
+    findings += [*_too_far(whole, builds.values()), *(finding for part in wrong for finding in part)]
     return Report(
         events=sum(part.events for part in checked),
         sealed=whole.size,
@@ -71,7 +84,8 @@ async def verify(
         checkpoints=sum(part.checkpoints for part in logs),
         signatures_checked=bool(trusted),
         totals=totals,
-        findings=findings,
+        read_models={name: build.seq for name, build in builds.items()},
+        findings=sorted(findings, key=lambda finding: finding.place),
         seconds=round(time.monotonic() - began, 3),
     )
 
@@ -79,7 +93,11 @@ async def verify(
 def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:
     async def check() -> CheckedAccounts:
         async with same_moment(moment.url, moment.snapshot) as connection:
-            return await check_accounts(connection, part, snapshot=moment.whole.snapshot)
+            onlookers = (
+                await JournalOnlooker.of(connection, part, moment.builds["journal"]),
+                await BalancesOnlooker.of(connection, part, moment.builds["balances"]),
+            )
+            return await check_accounts(connection, part, snapshot=moment.whole.snapshot, onlookers=onlookers)
 
     return asyncio.run(check())
 
@@ -90,3 +108,28 @@ def _log(moment: _Moment, part: Range) -> CheckedLog:
             return await check_log(connection, part, claims=moment.claims, trusted=moment.trusted)
 
     return asyncio.run(check())
+
+
+def _statements(moment: _Moment, part: Range) -> list[Finding]:
+    async def check() -> list[Finding]:
+        async with same_moment(moment.url, moment.snapshot, settings=SETTINGS) as connection:
+            return await check_statements(connection, moment.builds["statements"], *part)
+
+    return asyncio.run(check())
+
+
+def _analytics(moment: _Moment, _: None) -> list[Finding]:
+    async def check() -> list[Finding]:
+        async with same_moment(moment.url, moment.snapshot, settings=SETTINGS) as connection:
+            return await check_analytics(connection, moment.builds["analytics"])
+
+    return asyncio.run(check())
+
+
+def _too_far(whole: Whole, builds: Iterable[BuildStatus]) -> list[Finding]:
+    """Find read models that claim more events than there are in the order."""
+    return [
+        Finding(check=build.name, problem=f"it says it has {build.seq} events, and {whole.size} are sealed")
+        for build in builds
+        if build.seq > whole.size
+    ]

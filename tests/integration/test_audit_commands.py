@@ -18,7 +18,9 @@ from ledger.notes import SigningKey, VerifierKey
 from ledger.proofs import Proof, check
 from ledger.sealer import seal
 from ledger.writer import LedgerWriter
+from projections.catalogue import PROJECTIONS
 from tests.builders import charge, open_account, top_up
+from tests.projected import bring_up
 from workers.checkpoints.files import FilePlace
 from workers.checkpoints.publisher import FOLDER, Publisher
 
@@ -113,6 +115,20 @@ async def test_the_first_wrong_event_is_named_and_the_command_fails(books: Books
     assert "NOT IN ORDER" in told.out
     assert document["ok"] is False
     assert (document["findings"][0]["seq"], document["findings"][0]["version"]) == (3, 3)
+
+
+async def test_a_changed_row_of_a_read_model_is_named_and_the_command_fails(
+    books: Books, database: Database, superuser_url: str
+) -> None:
+    await bring_up(database, *PROJECTIONS)
+    fine = await books.audit("verify")
+    tamper(superuser_url, "UPDATE journal_lines SET booked_on = booked_on - 1 WHERE seq = 4")
+
+    told = await books.audit("verify")
+
+    assert (fine.status, told.status) == (0, 1)
+    assert "read models: analytics of 5 events, balances of 5 events" in fine.out
+    assert f"journal seq 4 {books.account_id}: line 1 of its entry is not what the event makes" in told.out
 
 
 async def test_a_restore_behind_what_was_published_is_reported_without_being_asked(
