@@ -31,7 +31,8 @@ OfAccount = Annotated[str | None, QueryParameter(name="account_id", max_length=4
 class GenerationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to generate. `input` has either `prompt` or `messages`; what else it has are the model's options."""
 
-    model: Annotated[str, Meta(min_length=1, max_length=100)]
+    model: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """May be left out only with a session that has one."""
     input: dict[str, object]
     mode: Annotated[str, Meta(max_length=50)] | None = None
     """Null: the first mode of the model."""

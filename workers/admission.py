@@ -23,7 +23,7 @@ from ledger.rows import from_us
 from workers.context import GenerationContext
 from workers.errors import GenerationNotRetryable, SessionBusy, TierRequired
 from workers.generations import Generation, GenerationStatus, generation_of_row, get_generation, sql
-from workers.intake import Intake, take_again, take_in
+from workers.intake import Intake, model_meant, take_again, take_in
 from workers.models import Model
 from workers.positions import Place
 from workers.providers import Usage
@@ -86,7 +86,7 @@ async def admit(
     earlier = await _find_replay(context, wish)
     if earlier is not None:
         return Admitted(earlier, replayed=True)
-    model = await context.catalogue.offered(request.model)
+    model = await context.catalogue.offered(await model_meant(context.database, account_id, request))
     generation_id = uuid7()
     taken = await take_in(context, account_id, request, model.definition, generation_id=generation_id)
     return await _take_on(context, wish, generation_id, taken, model)

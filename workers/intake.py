@@ -6,12 +6,15 @@ from uuid import UUID
 import msgspec
 
 from ledger.batch import Rider
+from ledger.database import Database
 from workers.context import GenerationContext
+from workers.errors import InvalidInput
 from workers.media.inputs import check_inputs
 from workers.models import ModelDefinition
 from workers.modes import ModeInput, check_files, read_input
 from workers.providers import InputFile, MediaKind
 from workers.requests import GenerationRequest, StoredRequest, mode_of, output_limit, stored_request
+from workers.session_store import get_session
 from workers.sessions import retry_turn, take_turn
 from workers.templates import template_for
 
@@ -24,6 +27,21 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     files: Mapping[str, InputFile]
     """What is known of the files that go into it; without their content."""
     riders: tuple[Rider, ...] = ()
+
+
+async def model_meant(database: Database, account_id: UUID, request: GenerationRequest) -> str:
+    """Return the name of the model that is asked for: the one that is named, else that of the session.
+
+    Raises:
+        InvalidInput: there is neither.
+        SessionNotFound: there is no such session, or it is another account's.
+    """
+    named = request.model
+    if named is None and request.session_id is not None:
+        named = (await get_session(database, request.session_id, account_id=account_id)).model
+    if named is None:
+        raise InvalidInput("model is needed, unless there is a session that has one")
+    return named
 
 
 async def take_in(
@@ -48,7 +66,7 @@ async def take_in(
     )
     files = await _find_files(context, account_id, given)
     if request.session_id is None:
-        return Intake(stored=stored_request(request, given), given=given, files=files)
+        return Intake(stored=stored_request(request, given, model=definition.name), given=given, files=files)
     output_tokens = output_limit(request.max_output_tokens, definition)
     turn = await take_turn(
         context.database,
@@ -63,7 +81,8 @@ async def take_in(
     given = msgspec.structs.replace(given, messages=turn.messages, files=(*given.files, *turn.files))
     if turn.files:
         files = await _find_files(context, account_id, given)
-    return Intake(stored=stored_request(request, given), given=given, files=files, riders=(turn.rider,))
+    stored = stored_request(request, given, model=definition.name)
+    return Intake(stored=stored, given=given, files=files, riders=(turn.rider,))
 
 
 async def take_again(

@@ -19,7 +19,8 @@ from workers.providers.errors import RequestRejected
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller asks for. `input` has `prompt` or `messages`; whatever else it has are parameters of the mode."""
 
-    model: Annotated[str, Meta(min_length=1, max_length=100)]
+    model: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """`None`: the model of the session."""
     input: dict[str, object]
     mode: str | None = None
     """`None`: the first mode of the model."""
@@ -128,14 +129,14 @@ def mode_of(request: GenerationRequest, definition: ModelDefinition) -> str:
     """
     mode = definition.modes[0] if request.mode is None else ALIASES.get(request.mode, request.mode)
     if mode not in definition.modes:
-        raise InvalidInput(f"mode: {request.model} can do {', '.join(definition.modes)}")
+        raise InvalidInput(f"mode: {definition.name} can do {', '.join(definition.modes)}")
     return mode
 
 
-def stored_request(request: GenerationRequest, given: ModeInput) -> StoredRequest:
+def stored_request(request: GenerationRequest, given: ModeInput, *, model: str) -> StoredRequest:
     """Return what is kept of a request whose input was read."""
     return StoredRequest(
-        model=request.model,
+        model=model,
         mode=given.mode,
         messages=given.messages,
         options=given.options,

@@ -135,3 +135,20 @@ async def test_a_session_that_cannot_be_is_refused(api: Api, body: dict[str, Any
     refused = await api.client.post(PATH, json=body, headers=headers)
 
     assert (refused.status_code, refused.json()["code"]) == (status, code)
+
+
+async def test_a_message_is_said_in_a_session_by_its_model(api: Api) -> None:
+    headers, _ = await api.user()
+    session = await opened(api, headers, model="echo")
+    message = {"session_id": session["id"], "input": {"prompt": "one"}}
+
+    said = await api.client.post("/v1/generations", json=message, headers=headers)
+    busy = await api.client.post("/v1/generations", json=message, headers=headers)
+    homeless = await api.client.post("/v1/generations", json={"input": {"prompt": "one"}}, headers=headers)
+
+    assert (said.status_code, said.json()["model"]) == (202, "echo")
+    assert (busy.status_code, busy.json()["code"], busy.json()["session_id"]) == (409, "session_busy", session["id"])
+    assert (homeless.status_code, homeless.json()["code"]) == (422, "invalid_input")
+    kept = (await api.get(f"{PATH}/{session['id']}/messages", headers=headers)).json()["items"]
+    assert [(item["role"], item["generation_id"]) for item in kept] == [("user", said.json()["id"])]
+    assert (await api.get(f"{PATH}/{session['id']}", headers=headers)).json()["busy"] is True

@@ -222,3 +222,22 @@ async def test_a_session_that_is_not_there_or_not_for_this_is_refused(
             GenerationRequest(model="echo", input={"messages": []}, session_id=session.id),
             request_id="r",
         )
+
+
+async def test_a_session_says_which_model_answers_where_a_message_does_not(
+    context: GenerationContext, session: Session
+) -> None:
+    nameless = await open_session(context.database, session.account_id, model=None, title=None, system=None)
+
+    asked = GenerationRequest(input={"prompt": "x"}, session_id=session.id)
+    admitted = await admit(context, session.account_id, asked, request_id="r")
+
+    assert admitted.generation.model == "echo"
+    for session_id in (nameless.id, None):
+        with pytest.raises(InvalidInput, match="model is needed"):
+            await admit(
+                context,
+                session.account_id,
+                GenerationRequest(input={"prompt": "x"}, session_id=session_id),
+                request_id="r",
+            )
