@@ -25,6 +25,31 @@ A parameter of type *file* takes the id of a media object of the account (`POST 
 The most that can come out, by the parameters and with a margin, is part of what is frozen; what came out is paid.
 """
 
+_SESSIONS: Final = """\
+## Sessions
+
+`POST /v1/sessions` `{model?, title?, system?}` opens a conversation that the platform keeps; `GET /v1/sessions`, `GET
+/v1/sessions/{id}`, `GET /v1/sessions/{id}/messages` and `DELETE /v1/sessions/{id}` list, show and forget it. To say
+something, ask for a generation in mode `chat` with its `session_id`; the input is then one message of the user, and
+`model` may be left out where the session has one.
+
+- The message is kept if and only if its generation is taken on, the answer when that generation ends, each once. An
+  answer that broke off is kept and marked `partial`; a retry answers in its place unless the conversation went on.
+- While an answer is being written nothing else can be said: 409 `session_busy`. Of two messages at once one is taken.
+- The model is given the system text, the newest messages that fit into its context, and the new one. Pictures of
+  earlier messages go along as far as they are still there and the model takes their kind.
+- Messages are made of parts: `{type: text, text}`, `{type: image | audio | video, media_id, …}`, `{type: artifact,
+  …}` and `{type: structured, value}`. Their ordinals have no gaps.
+
+## Templates
+
+`GET /v1/templates` shows what `compose` and `structured` can be asked for by name. An administrator adds a template
+or its next version with `PUT /v1/templates/{name}`; versions never change, and `GET /v1/templates/{name}/versions`
+says who made each. `text` is the user's message and `system` the system text; `{{slot}}` stands for a value, and
+there is no other logic. Values are data: they are never looked at for slots, and only slots whose values the template
+lists, or numbers and truths, may stand in the system text. `format` is `text`, `markdown`, or `json` with a `schema`.
+"""
+
 _TEXTS: Final = {
     "prompt": "`prompt`, one text",
     "messages": "`messages`, a conversation: `[{role, content, attachments?: [{media_id}]}]`",
@@ -43,7 +68,8 @@ _GIVES: Final = {
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([_INTRODUCTION, *(line for mode in MODES.values() for line in _section(mode))])
+    sections = [line for mode in MODES.values() for line in _section(mode)]
+    return "\n".join([_INTRODUCTION, *sections, _SESSIONS])
 
 
 def _section(mode: Mode) -> Iterator[str]:
