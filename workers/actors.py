@@ -108,7 +108,7 @@ def declare_actors(broker: Broker, middleware: RuntimeMiddleware) -> None:
     """Declare all actors on a worker's broker."""
 
     async def run_generations() -> None:
-        """Run what is next, and what follows, until nothing is ready.
+        """Run what is next, and what was passed over for want of the room that comes free.
 
         Delivered at least once: a message says only that there is something to do, so a second one finds that done, and
         a settlement's command key is derived from its generation, so a crash after the provider answered may cost us a

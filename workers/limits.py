@@ -92,6 +92,8 @@ class ProviderLimits:
         self._extend = redis.register_script(_EXTEND)
         self._is_full = redis.register_script(_IS_FULL)
         self._held: set[Holder] = set()
+        self._unreturned: set[Holder] = set()
+        """Places that Redis may believe to be held, because it could not be told otherwise."""
         self._away_until_s = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
@@ -136,9 +138,12 @@ class ProviderLimits:
             return True
         answer = await self._ask_redis(holder, limit)
         if answer is None:
+            # Redis may have noted it all the same, and only its answer was lost.
+            self._unreturned.add(holder)
             answer = await _has_room(connection, holder.provider, limit)
         if answer:
             self._held.add(holder)
+            self._unreturned.discard(holder)
         return answer
 
     async def try_take(self, holder: Holder) -> bool:
@@ -171,15 +176,17 @@ class ProviderLimits:
             await self.give_back(place)
 
     async def give_back(self, holder: Holder) -> None:
-        """Give a place back. One that Redis does not hear of comes back by itself."""
+        """Give a place back. A Redis that cannot be told now is told later, and in the end it comes back by itself."""
         if holder not in self._held:
             return
         self._held.discard(holder)
+        self._unreturned.add(holder)
         if self._is_away():
             return
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._redis.zrem(_keys(holder.provider)[0], holder.name)
+            self._unreturned.discard(holder)
         except (RedisError, OSError, TimeoutError) as error:
             self._leave_alone(error)
 
@@ -213,11 +220,12 @@ class ProviderLimits:
             names[holder.provider].append(holder.name)
         for provider in self._limits:
             await self._extend(keys=_keys(provider), args=[int(PLACE_S * 1_000), *names[provider]])
-        # What was given back meanwhile must not come to life again.
-        for provider, told in names.items():
-            gone = [name for name in told if Holder(provider, name) not in self._held]
-            if gone:
-                await self._redis.zrem(_keys(provider)[0], *gone)
+        # What was given back meanwhile must not come to life again, and what Redis was not told of must not live on.
+        told = {Holder(provider, name) for provider, held in names.items() for name in held}
+        gone = (self._unreturned | told) - self._held
+        for holder in gone:
+            await self._redis.zrem(_keys(holder.provider)[0], holder.name)
+        self._unreturned -= gone
 
     def _is_away(self) -> bool:
         return time.monotonic() < self._away_until_s

@@ -30,6 +30,15 @@ class Picker:
         self._owner = owner
         self._free_threads = free_threads
         self._free_running = 0
+        self._passed_over = 0
+        """How often something may have been passed over for want of room."""
+        self._passed_over_before = 0
+        """How often that had been when nothing at all was found."""
+
+    @property
+    def left_something(self) -> bool:
+        """Whether something may be ready whose message was spent while there was no room for it."""
+        return self._passed_over > self._passed_over_before
 
     async def next(self) -> Claim | None:
         """Claim what is next and may run here now; `None` if there is nothing. Give it to `done` in the end.
@@ -39,11 +48,18 @@ class Picker:
         """
         full = await self._limits.full_providers()
         for _ in range(TRIES):
+            tiers, before = self._open_tiers(), self._passed_over
+            looks_at_all = not full and len(tiers) == len(Tier)
+            # Counted before looking: whoever makes room meanwhile must know of it.
+            self._passed_over += not looks_at_all
             async with self._database.connection() as connection:
-                claim = await claim_next(connection, owner=self._owner, tiers=self._open_tiers(), full_providers=full)
+                claim = await claim_next(connection, owner=self._owner, tiers=tiers, full_providers=full)
+                if claim is None and looks_at_all:
+                    self._passed_over_before = max(self._passed_over_before, before)
                 if claim is None or await self._enter(claim, connection, full):
                     return claim
                 await connection.rollback()
+        self._passed_over += 1
         _log.warning("nothing_has_room", tries=TRIES, full_providers=full)
         return None
 

@@ -120,7 +120,7 @@ class WorkerRuntime:
         await self._stack.aclose()
 
     async def work(self) -> None:
-        """Run what is next, and then what follows, until nothing is ready or the process stops.
+        """Run what is next, and then what was passed over for want of the room that came free.
 
         What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
         """

@@ -1,4 +1,8 @@
-"""What one thread of a worker does once it was woken: one generation after another, until nothing is ready."""
+"""What one thread of a worker does once it was woken: run what is next, and what waited for the place that comes free.
+
+Everything that waits has a message that wakes a thread for it. One that comes while there is no room, at a provider or
+for the free tier, is spent; so whoever makes room looks for what was passed over.
+"""
 
 import time
 from typing import Final
@@ -16,7 +20,7 @@ WORK_LIMIT_S: Final = 60.0
 
 
 class Shift:
-    """The work of all threads of a process. Every free place leads to the next generation without a message."""
+    """The work of all threads of a process."""
 
     def __init__(self, runner: Runner, picker: Picker, *, limits: ProviderLimits, pace: Pace) -> None:
         self._runner = runner
@@ -30,7 +34,7 @@ class Shift:
         self._ended = True
 
     async def work(self) -> None:
-        """Run what is next, and what follows, until nothing is ready.
+        """Run what is next, and go on while something may be ready that no message tells of.
 
         Raises:
             psycopg.Error, PoolTimeout, Contended, OSError: Postgres is away.
@@ -38,6 +42,8 @@ class Shift:
         ends_s = time.monotonic() + WORK_LIMIT_S
         last: Claim | None = None
         while not self._ended and time.monotonic() < ends_s:
+            if last is not None and not self._may_go_on(last):
+                return
             claim = await self._picker.next()
             if last is not None:
                 self._pass_on(last, claim)
@@ -52,6 +58,10 @@ class Shift:
         # Whatever this thread was woken for, or would have taken next, still waits.
         again = WakeUp(Tier.paid, "") if last is None else WakeUp(last.tier, last.request_id)
         self._runner.queue.send(again)
+
+    def _may_go_on(self, last: Claim) -> bool:
+        """Whether something may be ready that no message tells of: it waited for the place that came free."""
+        return self._picker.left_something or self._limits.is_limited(last.provider)
 
     def _pass_on(self, last: Claim, claim: Claim | None) -> None:
         """Wake another thread for the place at a provider that came free, unless it was taken just now.

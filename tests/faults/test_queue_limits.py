@@ -90,7 +90,7 @@ async def test_the_places_of_a_killed_worker_come_back(platform: Platform) -> No
     async def is_full() -> bool:
         return await running(platform) == LIMIT
 
-    await eventually(is_full)
+    await eventually(is_full, within_s=30)
     kill(workers[0])
     kill(workers[1])
     platform.start_worker()
@@ -108,7 +108,7 @@ async def test_a_flushed_redis_lets_through_no_more_than_the_limit(platform: Pla
     async def is_full() -> bool:
         return await running(platform) == LIMIT
 
-    await eventually(is_full)
+    await eventually(is_full, within_s=30)
     async with watching(platform) as watch:
         await forget_everything(platform.context.redis)
         await platform.until_all_ended(within_s=40)

@@ -1,5 +1,6 @@
 """Batches over the API: items are taken on or refused by themselves, once, whatever happens to the request."""
 
+import asyncio
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -125,7 +126,7 @@ async def test_a_batch_of_five_hundred_is_taken_on_and_runs_to_its_end(
     async with WorkerRuntime(settings_for(database_url, redis_url)) as worker:
 
         async def is_done() -> bool:
-            await worker.work()
+            await asyncio.gather(*(worker.work() for _ in range(50)))
             return (await api.get(path, headers=headers)).json()["done"]
 
         await eventually(is_done, within_s=60)
