@@ -3,6 +3,8 @@
 The signature in the URL is the credential. What it does not say, such as the type, cannot be asked for.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -45,10 +47,21 @@ class FileAnswer:
             self._headers.append((b"content-range", f"bytes {part.start}-{part.stop - 1}/{size_bytes}".encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the headers and then the bytes, as fast as they are taken."""
+        """Send the headers and then the bytes, as fast as they are taken and for as long as anyone takes them."""
         await send({"type": "http.response.start", "status": 206 if self._is_part else 200, "headers": self._headers})
-        async for piece in self._store.read(self._key, start=self._part.start, length=len(self._part)):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await self._send_pieces(send, leaving)
+        finally:
+            leaving.cancel()
+
+    async def _send_pieces(self, send: Send, leaving: "asyncio.Future[None]") -> None:
+        pieces = self._store.read(self._key, start=self._part.start, length=len(self._part))
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                if leaving.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -94,6 +107,12 @@ async def receive_file(request: ApiRequest, store: LocalStore, grant: Grant) -> 
             raise UploadMismatch(f"it does not have {grant.size_bytes} bytes")
         if not await writer.commit():
             raise ObjectExists
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client is gone. The server says so only here, and takes bytes for nobody without a word."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _granted(request: ApiRequest, method: str) -> tuple[LocalStore, Grant]:

@@ -1,10 +1,11 @@
 """Uploads and media objects over the API, with the files of this machine as the store."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
@@ -12,13 +13,17 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from api.media_files import FileAnswer
 from ledger.database import Database
 from tests.api_in_process import Api, api_in_process
 from tests.media_files import FILES, NOT_KEPT, mp4, png
-from tests.media_stores import local_environment, result
+from tests.media_stores import local_environment, opened, put, result
 from workers.media.fetching import Fetcher
+from workers.media.local import LocalStore
 from workers.media.objects import MediaObject
 from workers.media.results import ResultKeeper
+from workers.media.signing import Grant
+from workers.media.store import CHUNK_BYTES
 from workers.tiers import Tier
 
 URL = "https://replicate.delivery/secret/out.png"
@@ -472,3 +477,38 @@ async def test_urls_have_the_public_address_of_the_api_where_it_is_known(
         signed = (await begin(api, headers, png())).json()
 
     assert signed["url"].startswith("https://api.example/media/")
+
+
+async def test_a_file_is_not_read_on_for_a_client_who_is_gone(tmp_path: Path) -> None:
+    sent: list[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+        sent.append(len(message.get("body", b"")))
+
+    async with opened(local_environment(tmp_path)) as media:
+        assert isinstance(media.store, LocalStore)
+        await put(media.store, "a/b", bytes(20 * CHUNK_BYTES))
+        grant = Grant(method="GET", key="a/b", expires_at_s=0, media_type="image/png")
+        answer = FileAnswer(media.store, grant, size_bytes=20 * CHUNK_BYTES, part=None)
+        await answer(cast("Any", None), receive, send)
+
+    assert sum(sent) <= CHUNK_BYTES
+
+
+async def test_an_upload_whose_client_leaves_in_the_middle_leaves_nothing(api: Api, tmp_path: Path) -> None:
+    headers, _ = await api.user()
+    signed = (await begin(api, headers, png())).json()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield png()[:10]
+        raise ConnectionResetError
+
+    answer = await api.client.put(signed["url"], content=pieces(), headers={"Content-Type": "image/png"})
+
+    assert answer.status_code == 503
+    assert not files_of(tmp_path)
+    assert not list((tmp_path / "media" / ".unfinished").glob("*"))

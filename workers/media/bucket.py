@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -43,6 +44,8 @@ class BucketStore:
         self._settings = settings
         self._opening = asyncio.Lock()
         self._opened: Any = None
+        # Threads of its own: a bucket that stalls must not hold up whatever else the process does in threads.
+        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="media bucket")
 
     @property
     def is_reachable(self) -> bool:
@@ -126,6 +129,7 @@ class BucketStore:
         client, self._opened = self._opened, None
         if client is not None:
             await asyncio.to_thread(client.close)
+        self._threads.shutdown(wait=False)
 
     async def call(self, work: Callable[[Any], Result]) -> Result:
         """Work with the client in a thread.
@@ -136,7 +140,7 @@ class BucketStore:
         """
         client = await self._client()
         try:
-            return await asyncio.to_thread(work, client)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, client)
         except ClientError as error:
             code = error_code(error)
             if code in _MISSING:
