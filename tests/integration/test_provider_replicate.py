@@ -409,6 +409,17 @@ async def test_a_job_that_takes_too_long_is_cancelled_and_not_repeated(
     assert [call.path for call in server.cancelled] == ["/v1/predictions/pred0fake/cancel"]
 
 
+async def test_a_question_that_is_never_answered_ends_with_the_time(server: FakeReplicate, provider: Replicate) -> None:
+    server.script(json_answer(201, server.predictions[server.add()]), no_answer(Hang()))
+
+    outcome = await outcome_of(provider, picture(timeouts=SOON))
+
+    assert isinstance(outcome.failure, errors.TimedOut)
+    assert outcome.failure.ambiguous
+    assert len(server.created) == 1
+    assert len(server.cancelled) == 1
+
+
 async def test_a_call_that_is_stopped_cancels_its_job(server: FakeReplicate, provider: Replicate) -> None:
     async with aclosing(provider.stream(picture())) as stream:
         assert isinstance(await anext(stream), JobStarted)
