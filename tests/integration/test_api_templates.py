@@ -20,8 +20,21 @@ async def test_a_new_installation_has_templates_that_everyone_may_read(api: Api)
     assert [item["name"] for item in listed["items"]] == ["article", "product-description", "summary"]
     assert listed["next_cursor"] is None
     summary = listed["items"][2]
-    assert (summary["version"], summary["created_by"]) == (1, "templates.toml")
-    assert summary["definition"]["slots"][0]["name"] == "text"
+    assert (summary["version"], summary["format"], summary["enabled"]) == (1, "text", True)
+    assert summary["slots"][0] == {
+        "name": "text", "description": "What to summarise.", "required": True, "max_length": 50_000,
+    }  # fmt: skip
+
+
+async def test_how_a_template_is_worded_is_not_for_users(api: Api) -> None:
+    headers, _ = await api.user()
+
+    (shown,) = (await api.get(PATH, params={"limit": 1}, headers=headers)).json()["items"]
+    (seen,) = (await api.get(PATH, params={"limit": 1})).json()["items"]
+
+    assert (shown["text"], shown["system"], shown["created_by"]) == (None, None, None)
+    assert (seen["name"], seen["created_by"]) == (shown["name"], "templates.toml")
+    assert "{{topic}}" in seen["text"]
 
 
 async def test_an_administrator_changes_a_template_and_the_change_is_recorded(api: Api) -> None:
@@ -30,14 +43,14 @@ async def test_an_administrator_changes_a_template_and_the_change_is_recorded(ap
     same = await api.client.put(f"{PATH}/greeting", json={**GREETING, "enabled": False})
     versions = (await api.get(f"{PATH}/greeting/versions", headers=await api.role("finance"))).json()["items"]
 
-    assert (added.status_code, added.json()["version"], added.json()["definition"]["text"]) == (
+    assert (added.status_code, added.json()["version"], added.json()["text"]) == (
         200,
         1,
         GREETING["text"],
     )
     assert (changed.json()["version"], same.content) == (2, changed.content)
     assert [(item["version"], item["created_by"]) for item in versions] == [(2, "bootstrap"), (1, "bootstrap")]
-    assert versions[0]["definition"]["enabled"] is False
+    assert versions[0]["enabled"] is False
 
 
 async def test_templates_are_listed_in_pages(api: Api) -> None:
@@ -48,7 +61,7 @@ async def test_templates_are_listed_in_pages(api: Api) -> None:
     assert rest["next_cursor"] is None
 
 
-async def test_only_administrators_change_templates_and_users_do_not_see_who_did(api: Api) -> None:
+async def test_only_administrators_change_templates_and_users_do_not_see_their_versions(api: Api) -> None:
     headers, _ = await api.user()
 
     answers = [
