@@ -102,6 +102,7 @@ async def _million(postgres: EmbeddedPostgres, path: Path) -> list[Figure]:
             *await _rebuilds(postgres, database),
             *await _as_of(database, account_id),
             await _replay(postgres, account_id),
+            *await asyncio.to_thread(_replay_program, postgres),
             *await asyncio.to_thread(_exports, postgres, path),
         ]
 
@@ -182,25 +183,30 @@ async def _replay(postgres: EmbeddedPostgres, account_id: UUID) -> Figure:
     )
 
 
-def _exports(postgres: EmbeddedPostgres, path: Path) -> list[Figure]:
-    """Each in a process of its own, for its memory."""
+def _replay_program(postgres: EmbeddedPostgres) -> list[Figure]:
+    """Everything replayed by the command, which folds the events besides decoding them."""
+    elapsed_s, memory_mib = _audit(postgres, "replay")
+    return [
+        _figure("audit replay of everything", elapsed_s, "s"),
+        _figure("its memory (replay)", memory_mib, "MiB", bar=MEMORY_BAR_MIB, at_most=True),
+    ]
+
+
+def _audit(postgres: EmbeddedPostgres, *words: str) -> tuple[float, float]:
+    """Run a command in a process of its own; return how long it took, and how much memory it had, in MiB."""
     environment = {"DATABASE_URL": postgres.app_url, "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "ops", "audit", *words]
+    started = time.perf_counter()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - ourselves
+        memory_mib = _most_memory_mib(process)
+    assert process.returncode == 0, "the command went through"
+    return time.perf_counter() - started, memory_mib
+
+
+def _exports(postgres: EmbeddedPostgres, path: Path) -> list[Figure]:
     figures: list[Figure] = []
     for format_name in ("csv", "parquet", "hledger", "beancount"):
-        command = [
-            sys.executable,
-            "-m",
-            "ops",
-            "audit",
-            "export",
-            f"--format={format_name}",
-            f"--out={path / format_name}",
-        ]
-        started = time.perf_counter()
-        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - ourselves
-            memory_mib = _most_memory_mib(process)
-        elapsed_s = time.perf_counter() - started
-        assert process.returncode == 0, "the export went through"
+        elapsed_s, memory_mib = _audit(postgres, "export", f"--format={format_name}", f"--out={path / format_name}")
         bar = PARQUET_BAR_S if format_name == "parquet" else None
         figures += [
             _figure(f"export to {format_name}", elapsed_s, "s", bar=bar, at_most=True),

@@ -35,7 +35,7 @@ QUEUE_TIMEOUT: Final = Failure(
     code="queue_timeout", message="This waited too long for its turn. Nothing is charged. Please try again."
 )
 
-PROJECTION_REST: Final = 5.0
+PROJECTION_REST: Final = 8.0
 FULL_PROJECTION: Final = min(projection.batch_limit for projection in PROJECTIONS)
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -72,7 +72,7 @@ async def expire_lots(context: GenerationContext) -> int:
 async def project_events(context: GenerationContext) -> int:
     """Take what was sealed into every read model, a batch each; return how many events that was for the fullest.
 
-    While they are behind, they rest five times as long as they work: writers come first, and how far read models are
+    While they are behind, they rest eight times as long as they work: writers come first, and how far read models are
     behind is no secret.
     """
     started = time.perf_counter()

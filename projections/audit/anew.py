@@ -39,7 +39,9 @@ async def check_statements(
     failure = await _make(connection, statement_lines.apply, build, after, upto)
     if failure is not None:
         return [Finding(check="statements", problem=failure, seq=after + 1)]
-    parameters = {"build": build.build, "seq": build.seq, "limit": MOST_FINDINGS}
+    parameters = {
+        "build": build.build, "after_seq": after, "upto_seq": upto, "seq": build.seq, "limit": MOST_FINDINGS
+    }  # fmt: skip
     problem = "the line of the statement is not what the event makes"
     findings = [
         Finding(check="statements", problem=problem, seq=seq, account_id=account_id, version=version)

@@ -6,7 +6,7 @@ WITH spent AS MATERIALIZED (
     SELECT
         (events.recorded_at AT TIME ZONE 'UTC')::date AS day,
         events.account_id, events.amount, events.kind, events.command_key,
-        convert_from(events.body, 'UTF8')::jsonb AS body
+        convert_from(events.body, 'UTF8')::json AS body
     FROM sealed
     INNER JOIN events ON sealed.position = events.position
     WHERE
@@ -20,7 +20,7 @@ WITH spent AS MATERIALIZED (
 
 spending AS MATERIALIZED (
     SELECT
-        spent.day, spent.account_id, spent.amount, spent.body -> 'draws' AS draws,
+        spent.day, spent.account_id, spent.amount, spent.body,
         spent.kind = %(charged)s AS is_charge,
         CASE
             WHEN spent.kind = %(charged)s
@@ -33,7 +33,7 @@ spending AS MATERIALIZED (
 
 placed AS MATERIALIZED (
     SELECT
-        spending.day, spending.account_id, spending.amount, spending.draws,
+        spending.day, spending.account_id, spending.amount, spending.body -> 'draws' AS draws,
         generations.model, generations.provider, generations.mode AS operation,
         CASE WHEN spending.is_settlement THEN generations.status ELSE 4 END AS outcome
     FROM spending
@@ -63,7 +63,7 @@ drawn AS (
         lots.paid_amount ~ '^[0-9]{1,15}(\.[0-9]{1,6})?$' AND lots.paid_amount ~ '[1-9]' AS is_paid,
         lots.paid_amount, lots.paid_currency
     FROM placed
-    CROSS JOIN LATERAL jsonb_array_elements(placed.draws) AS draw (pair)
+    CROSS JOIN LATERAL json_array_elements(placed.draws) AS draw (pair)
     LEFT JOIN lots ON placed.account_id = lots.account_id AND (draw.pair ->> 0)::bigint = lots.number
 ),
 

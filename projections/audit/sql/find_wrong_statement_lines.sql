@@ -3,7 +3,9 @@
 SELECT anew.seq, anew.account_id, anew.version
 FROM pg_temp.statement_lines AS anew
 LEFT JOIN public.statement_lines AS kept
-    ON kept.build = %(build)s AND anew.account_id = kept.account_id AND anew.version = kept.version
+    ON
+        anew.account_id = kept.account_id AND anew.version = kept.version
+        AND kept.build = %(build)s AND kept.seq > %(after_seq)s AND kept.seq <= %(upto_seq)s
 WHERE
     (
         anew.seq, anew.kind, anew.amount, anew.available_change, anew.frozen_change, anew.available_after,
