@@ -5,11 +5,12 @@ The signature in the URL is the credential. What it does not say, such as the ty
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
 from litestar import get, put
+from litestar.exceptions import InternalServerException
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.answers import NoContent
@@ -98,7 +99,7 @@ async def receive_file(request: ApiRequest, store: LocalStore, grant: Grant) -> 
         raise UploadMismatch(f"the Content-Length is not {grant.size_bytes}")
     size_bytes = 0
     async with store.writing(grant.key, media_type=grant.media_type) as writer:
-        async for piece in request.stream():
+        async for piece in _body(request):
             size_bytes += len(piece)
             if size_bytes > grant.size_bytes:
                 break
@@ -107,6 +108,15 @@ async def receive_file(request: ApiRequest, store: LocalStore, grant: Grant) -> 
             raise UploadMismatch(f"it does not have {grant.size_bytes} bytes")
         if not await writer.commit():
             raise ObjectExists
+
+
+async def _body(request: ApiRequest) -> AsyncIterator[bytes]:
+    """Yield a request's body as it comes; that its client has left is no fault of ours."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except InternalServerException:
+        raise UploadMismatch("it broke off") from None
 
 
 async def _left(receive: Receive) -> None:

@@ -512,3 +512,29 @@ async def test_an_upload_whose_client_leaves_in_the_middle_leaves_nothing(api: A
     assert answer.status_code == 503
     assert not files_of(tmp_path)
     assert not list((tmp_path / "media" / ".unfinished").glob("*"))
+
+
+async def test_a_client_who_hangs_up_in_the_middle_of_an_upload_is_no_error_of_ours(
+    api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers, _ = await api.user()
+    path, _, query = (await begin(api, headers, png())).json()["url"].partition("?")
+    came = iter([{"type": "http.request", "body": png()[:10], "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(came)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "PUT", "path": path, "raw_path": path.encode(), "root_path": "",
+        "query_string": query.encode(), "headers": [(b"content-type", b"image/png")], "http_version": "1.1",
+        "scheme": "http", "client": ("127.0.0.1", 1), "server": ("api", 80), "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await api.application(cast("Any", scope), receive, send)
+
+    assert sent[0]["status"] == 422
+    assert "unexpected_error" not in capsys.readouterr().out
+    assert not files_of(tmp_path)
