@@ -126,22 +126,23 @@ class Places:
     def __init__(self, database: Database, redis: Redis) -> None:
         self._database = database
         self._pace = Pace(redis)
-        self._empty_at_s: dict[Tier, float] = {}
-        self._admitted: Counter[Tier] = Counter()
+        self._asked: Counter[Tier] = Counter()
+        self._empty: dict[Tier, tuple[float, int]] = {}
+        """When a queue was last seen empty, and how often we had been asked about it by then."""
 
     async def of_next(self, account_id: UUID, *, tier: Tier, provider: str) -> Place:
         """Return the place that the next generation of this account will have."""
-        age_s = time.monotonic() - self._empty_at_s.get(tier, float("-inf"))
-        if age_s < EMPTY_FOR_S and self._admitted[tier] < EMPTY_FOR:
-            self._admitted[tier] += 1
+        began_s, asked = time.monotonic(), self._asked[tier]
+        self._asked[tier] += 1
+        empty_at_s, asked_then = self._empty.get(tier, (float("-inf"), 0))
+        if began_s - empty_at_s < EMPTY_FOR_S and asked - asked_then < EMPTY_FOR:
             return NEXT
         parameters = {"account_id": account_id, "tier": tier, "provider": provider, "most": MOST}
         async with self._database.connection() as connection:
             row = await (await connection.execute(sql.COUNT_AHEAD_OF_NEXT, parameters)).fetchone()
         assert row is not None, "an aggregate has a row"
         if row[0] == 0:
-            self._empty_at_s[tier] = time.monotonic()
-            self._admitted[tier] = 0
+            self._empty[tier] = (began_s, asked)
         return await self._place(tier, row[0])
 
     async def of(self, generation_id: UUID, *, account_id: UUID) -> Place | None:

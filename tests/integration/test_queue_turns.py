@@ -13,10 +13,11 @@ from ledger.database import Database
 from tests.generations import CREDIT, account_with, asks_for, generation_context
 from workers.admission import admit
 from workers.claims import Claim, release_generation
-from workers.context import GenerationContext
+from workers.context import GenerationContext, make_redis
 from workers.generations import GenerationStatus, get_generation
 from workers.limits import ProviderLimits
 from workers.picking import Picker
+from workers.positions import Pace, Places
 from workers.tiers import Tier, set_tier
 
 
@@ -45,9 +46,7 @@ async def paying(context: GenerationContext) -> UUID:
 
 
 async def ask(context: GenerationContext, account_id: UUID, times: int = 1) -> list[UUID]:
-    admitted = await asyncio.gather(
-        *(admit(context, account_id, asks_for(), request_id="r") for _ in range(times)), return_exceptions=False
-    )
+    admitted = await asyncio.gather(*(admit(context, account_id, asks_for(), request_id="r") for _ in range(times)))
     return [each.generation.id for each in admitted]
 
 
@@ -194,3 +193,34 @@ async def test_what_runs_or_has_ended_has_no_place(context: GenerationContext) -
 
     assert (await get_generation(context.database, generation_id)).status is GenerationStatus.running
     assert await context.places.of(generation_id, account_id=account_id) is None
+
+
+async def test_the_estimate_follows_from_how_fast_the_tier_goes(context: GenerationContext) -> None:
+    pace = Pace(context.redis)
+    assert await pace.per_second(Tier.paid) is None
+    for _ in range(100):
+        pace.note(Tier.free)
+    await pace.tell()
+
+    measured = await pace.per_second(Tier.free)
+    account_id = await account_with(context)
+    await ask(context, account_id, 30)
+    last = await admit(context, account_id, asks_for("last"), request_id="r")
+
+    # All of it was within the current ten seconds, or the ones before.
+    assert measured is not None
+    assert 5 <= measured <= 100
+    assert last.generation.queue_wait_s is not None
+    assert 1 <= last.generation.queue_wait_s <= 31
+
+
+async def test_without_redis_there_is_a_place_and_no_estimate(context: GenerationContext) -> None:
+    nowhere = make_redis("redis://127.0.0.1:1/0")
+    places = Places(context.database, nowhere)
+    account_id = await account_with(context)
+    await ask(context, account_id, 10)
+
+    place = await places.of_next(account_id, tier=Tier.free, provider="echo")
+
+    assert (place.position, place.wait_s) == (10, None)
+    await nowhere.aclose()

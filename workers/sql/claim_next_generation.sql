@@ -20,7 +20,7 @@ WITH heads AS (
 
 -- The heads come in order and the limit stops at the first that yields a row, so no more than that row is locked.
 picked AS (
-    SELECT ready.generation_id, ready.account_id -- noqa: AM09
+    SELECT ready.generation_id, ready.account_id
     FROM heads
     CROSS JOIN LATERAL (
         SELECT outbox.generation_id, outbox.account_id
@@ -32,7 +32,7 @@ picked AS (
         LIMIT 1
         FOR UPDATE OF outbox, generations SKIP LOCKED
     ) AS ready
-    LIMIT 1
+    LIMIT 1 -- noqa: AM09
 ),
 
 claimed AS (
