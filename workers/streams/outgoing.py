@@ -34,9 +34,12 @@ ENTRY_OVERHEAD_BYTES: Final = 24
 """What Redis needs for an entry besides its data: measured, and rounded up."""
 
 MOST_PER_CONTENT: Final = 1.6
-FREE_BYTES: Final = 4_096
+FREE_BYTES: Final = 2_048
 """A stream may take so many times its content in Redis, and this much more, before a snapshot replaces its history.
 Each snapshot is larger than the one before by a fixed part, so all of them together cost a few times the content."""
+
+LATEST_BYTES: Final = 1_536
+"""So much of the history stays although a snapshot covers it, for readers that are a second or two behind."""
 
 LEAST_PER_SNAPSHOT: Final = 0.25
 """How much must have been appended since the last snapshot, as a part of its size, before another is written."""
@@ -89,6 +92,9 @@ class Outgoing:
         self._snapshot_bytes = 0
         self._content_bytes = 0
         self._refreshed_s = float("-inf")
+        self._latest: deque[tuple[int, int]] = deque()
+        """Seq and bytes in Redis of the latest confirmed entries: a trim leaves them to readers that lag a little."""
+        self._latest_bytes = 0
 
     @property
     def is_drained(self) -> bool:
@@ -234,6 +240,13 @@ class Outgoing:
             self._entries_since_trim += 1
             self._bytes_since_trim += len(entry.payload)
             self._confirm_content(entry)
+            self._keep_latest(entry.seq, len(entry.payload) + ENTRY_OVERHEAD_BYTES)
+
+    def _keep_latest(self, seq: int, held_bytes: int) -> None:
+        self._latest.append((seq, held_bytes))
+        self._latest_bytes += held_bytes
+        while self._latest_bytes > LATEST_BYTES:
+            self._latest_bytes -= self._latest.popleft()[1]
 
     def _confirm_content(self, entry: _Entry) -> None:
         if entry.kind == TEXT_ENTRY:
@@ -262,7 +275,8 @@ class Outgoing:
         create: tuple[str, ...] = ("NOMKSTREAM",) if trim else ()
         steps = [Step(("XADD", self._key, *create, entry_id, SNAPSHOT_KIND, content_entry(self._confirmed())), 0)]
         if trim:
-            steps.append(Step(("XTRIM", self._key, "MINID", "=", entry_id), 0))
+            oldest = event_entry_id(Cursor(epoch=self.epoch, seq=self._latest[0][0])) if self._latest else entry_id
+            steps.append(Step(("XTRIM", self._key, "MINID", "=", oldest), 0))
         steps.append(Step(("EXPIRE", self._key, ENTRY_LIFETIME_S), 0))
         return steps
 
