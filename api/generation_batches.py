@@ -35,7 +35,7 @@ from workers.requests import GenerationRequest
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
 
-class BatchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GenerationBatchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Generations to take on, all for one account."""
 
     items: Annotated[list[GenerationBody], Meta(min_length=1, max_length=MAX_ITEMS)]
@@ -43,7 +43,7 @@ class BatchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On whose behalf; only users may leave it out."""
 
 
-class SubmittedItem(Struct, frozen=True, kw_only=True):
+class SubmittedBatchItem(Struct, frozen=True, kw_only=True):
     """What came of one item: `status` is 202 and there is a generation, or the status of its problem."""
 
     index: int
@@ -52,20 +52,20 @@ class SubmittedItem(Struct, frozen=True, kw_only=True):
     problem: dict[str, Any] | None = None
 
 
-class SubmittedAnswer(Struct, frozen=True, kw_only=True):
+class SubmittedBatchAnswer(Struct, frozen=True, kw_only=True):
     """A batch, and what came of each of its items, in their order."""
 
     id: UUID
     account_id: UUID
     total: int
     admitted: int
-    items: list[SubmittedItem]
+    items: list[SubmittedBatchItem]
     events_url: str
     cancel_url: str
     created_at: datetime
 
 
-class BatchItemAnswer(Struct, frozen=True, kw_only=True):
+class GenerationBatchItem(Struct, frozen=True, kw_only=True):
     """One item: its generation and how far that is, or the problem it was refused with."""
 
     index: int
@@ -75,7 +75,7 @@ class BatchItemAnswer(Struct, frozen=True, kw_only=True):
     problem: dict[str, Any] | None
 
 
-class BatchAnswer(Struct, frozen=True, kw_only=True):
+class GenerationBatchAnswer(Struct, frozen=True, kw_only=True):
     """A batch as it is now: how many of its items are where, and some of them in their order."""
 
     id: UUID
@@ -89,7 +89,7 @@ class BatchAnswer(Struct, frozen=True, kw_only=True):
     refused: int
     done: bool
     """Nothing about it will change any more."""
-    items: list[BatchItemAnswer]
+    items: list[GenerationBatchItem]
     next_cursor: str | None
     events_url: str
     cancel_url: str
@@ -102,7 +102,7 @@ class BatchAnswer(Struct, frozen=True, kw_only=True):
     opt={"roles": RUNNERS, "problems": (404, 409)},
     request_max_body_size=MAX_BODY_BYTES,
 )
-async def create(data: JSONBody[BatchBody], request: ApiRequest) -> Answer[SubmittedAnswer]:
+async def create(data: JSONBody[GenerationBatchBody], request: ApiRequest) -> Answer[SubmittedBatchAnswer]:
     """Take on up to 500 generations; each has its own freeze, and is taken on or refused by itself."""
     return await once(request, lambda _: submit(data, request))
 
@@ -110,7 +110,7 @@ async def create(data: JSONBody[BatchBody], request: ApiRequest) -> Answer[Submi
 @get("/v1/generation-batches/{batch_id:uuid}", opt={"roles": EVERYONE})
 async def read(
     batch_id: FromPath[UUID], request: ApiRequest, limit: PageLimit = LIMIT_DEFAULT, cursor: VersionCursor = None
-) -> Answer[BatchAnswer]:
+) -> Answer[GenerationBatchAnswer]:
     """Return a batch as it is now, with a page of its items."""
     return Answer(await shown(await visible_batch(batch_id, request), request, limit=limit, cursor=cursor))
 
@@ -120,12 +120,12 @@ async def read(
     status_code=202,
     opt={"roles": RUNNERS, "also": (200,), "problems": (409,)},
 )
-async def cancel(batch_id: FromPath[UUID], request: ApiRequest) -> Answer[BatchAnswer]:
+async def cancel(batch_id: FromPath[UUID], request: ApiRequest) -> Answer[GenerationBatchAnswer]:
     """Ask for everything of a batch to be stopped that has not ended: 202; where all has ended: 200."""
     return await once(request, lambda _: ask_to_cancel(batch_id, request))
 
 
-async def submit(data: BatchBody, request: ApiRequest) -> Answer[SubmittedAnswer]:
+async def submit(data: GenerationBatchBody, request: ApiRequest) -> Answer[SubmittedBatchAnswer]:
     """Take the items on and say what came of each."""
     account_id = acting_account(request.principal, data.account_id)
     submitted = await submit_batch(
@@ -139,7 +139,7 @@ async def submit(data: BatchBody, request: ApiRequest) -> Answer[SubmittedAnswer
     return Answer(submitted_answer(submitted, account_id), status=202, replayed=submitted.replayed)
 
 
-async def ask_to_cancel(batch_id: UUID, request: ApiRequest) -> Answer[BatchAnswer]:
+async def ask_to_cancel(batch_id: UUID, request: ApiRequest) -> Answer[GenerationBatchAnswer]:
     """Cancel, and say whether there was still something to cancel."""
     before = await visible_batch(batch_id, request)
     after = await cancel_batch(request.services.generations, before)
@@ -156,14 +156,14 @@ async def visible_batch(batch_id: UUID, request: ApiRequest) -> BatchCounts:
     return await read_batch(request.services.database, batch_id, account_id=scope)
 
 
-async def shown(batch: BatchCounts, request: ApiRequest, *, limit: int, cursor: str | None) -> BatchAnswer:
+async def shown(batch: BatchCounts, request: ApiRequest, *, limit: int, cursor: str | None) -> GenerationBatchAnswer:
     """Show a batch with a page of its items."""
     # A cursor is the ordinal that the next page begins with.
     items = await list_items(
         request.services.database, batch, from_ordinal=min(after_version(cursor), MAX_ITEMS), limit=limit + 1
     )
     page = page_of(items, limit=limit, cursor_of=lambda item: item.ordinal + 1)
-    return BatchAnswer(
+    return GenerationBatchAnswer(
         id=batch.id,
         account_id=batch.account_id,
         total=batch.total,
@@ -182,9 +182,9 @@ async def shown(batch: BatchCounts, request: ApiRequest, *, limit: int, cursor: 
     )
 
 
-def submitted_answer(submitted: SubmittedBatch, account_id: UUID) -> SubmittedAnswer:
+def submitted_answer(submitted: SubmittedBatch, account_id: UUID) -> SubmittedBatchAnswer:
     """Show what came of a batch."""
-    return SubmittedAnswer(
+    return SubmittedBatchAnswer(
         id=submitted.id,
         account_id=account_id,
         total=len(submitted.items),
@@ -202,15 +202,15 @@ def _request(item: GenerationBody, account_id: UUID) -> GenerationRequest | Exce
     return item.request()
 
 
-def _submitted_item(index: int, item: Generation | bytes) -> SubmittedItem:
+def _submitted_item(index: int, item: Generation | bytes) -> SubmittedBatchItem:
     if isinstance(item, Generation):
-        return SubmittedItem(index=index, status=202, generation=admitted_view(item))
+        return SubmittedBatchItem(index=index, status=202, generation=admitted_view(item))
     problem = msgspec.json.decode(item, type=dict[str, Any])
-    return SubmittedItem(index=index, status=problem["status"], problem=problem)
+    return SubmittedBatchItem(index=index, status=problem["status"], problem=problem)
 
 
-def _item_answer(item: DecidedItem) -> BatchItemAnswer:
-    return BatchItemAnswer(
+def _item_answer(item: DecidedItem) -> GenerationBatchItem:
+    return GenerationBatchItem(
         index=item.ordinal,
         generation_id=item.generation_id,
         status="refused" if item.status is None else item.status.name,
