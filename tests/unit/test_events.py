@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import batch
-from ledger.account import Account, FreezeState, fold
+from ledger.account import Account, Decision, FreezeState, evolve, fold
 from ledger.commands import Command
 from ledger.decide import decide
-from ledger.events import BODY_OF_KIND, GENESIS_HASH, Event, Kind, chain_hash, encode_body
+from ledger.events import BODY_OF_KIND, GENESIS_HASH, Body, Event, Kind, chain_hash, encode_body
 from tests.builders import (
     ACCOUNT_ID,
     FREEZE_ID,
@@ -179,6 +179,39 @@ def test_a_field_this_code_does_not_know_does_not_stop_it_from_reading_an_event(
     newer = msgspec.structs.replace(event, body=event.body[:-1] + b',"added_later":1}')
 
     assert newer.decoded_body() == event.decoded_body()
+
+
+def later_shapes(kind: Kind) -> list[type[Body]]:
+    """The body of a kind as it may be after three more changes: each adds an optional field to the one before."""
+    shapes: list[type[Body]] = []
+    shape = BODY_OF_KIND[kind]
+    for number, (of_type, default) in enumerate([(str, ""), (int | None, None), (tuple[int, ...], ())], start=2):
+        later = msgspec.defstruct(
+            f"{shape.__name__}{number}", [(f"added_in_version_{number}", of_type, default)], bases=(shape,),
+            frozen=True, kw_only=True, omit_defaults=True, gc=False,
+        )  # fmt: skip
+        assert issubclass(later, Body)
+        shape = later
+        shapes.append(shape)
+    return shapes
+
+
+def test_events_of_old_hash_and_fold_the_same_after_three_later_shapes_of_their_kinds() -> None:
+    events = [golden.event for golden in golden_events()]
+    expected = fold(ACCOUNT_ID, events)
+
+    for number in range(3):
+        account = Account(ACCOUNT_ID)
+        for golden in golden_events():
+            event = golden.event
+            later = later_shapes(event.kind)[number]
+            body = msgspec.json.decode(event.body, type=later)
+            assert type(body) is later
+            assert encode_body(body) == event.body
+            assert chain_of(golden.previous_hash, msgspec.structs.replace(event, body=encode_body(body))) == event.hash
+            evolve(account, Decision(event.kind, event.amount_microcredits, body), recorded_at_us=event.recorded_at_us)
+            account.head = event.hash
+        assert msgspec.structs.astuple(account) == msgspec.structs.astuple(expected)
 
 
 def test_every_decision_folds_to_the_state_it_was_made_on() -> None:
