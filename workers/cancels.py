@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
-from workers.generations import Generation, GenerationStatus, get_generation, sql
+from workers.generations import Figures, Generation, GenerationStatus, get_generation, sql
 from workers.notices import publish_cancel
 from workers.sessions import append_answer
 from workers.settlement import Ending
@@ -38,14 +38,16 @@ async def cancel_generation(
     async with context.database.connection() as connection:
         row = await (await connection.execute(sql.REQUEST_CANCEL, ids)).fetchone()
     if row is not None:
-        status, attempt = row
+        status, attempt, input_length = row
         # A worker that claims it first finds the wish in its claim, and the guard refuses us.
-        if status != GenerationStatus.queued or not await _end_queued(context, generation, attempt):
+        if status != GenerationStatus.queued or not await _end_queued(context, generation, attempt, input_length):
             await publish_cancel(context.redis, generation.id)
     return await get_generation(context.database, generation_id)
 
 
-async def _end_queued(context: GenerationContext, generation: Generation, attempt: int) -> bool:
+async def _end_queued(
+    context: GenerationContext, generation: Generation, attempt: int, input_length: int | None
+) -> bool:
     prices, _ = await context.catalogue.price(generation.model, generation.price_version)
     text = await lost_text(context.redis, generation.id) if attempt else ""
     finish = Finish(
@@ -58,6 +60,8 @@ async def _end_queued(context: GenerationContext, generation: Generation, attemp
         ending=Ending(ended_as="cancelled"),
         frozen_microcredits=generation.frozen_microcredits,
         prices=prices,
+        figures=Figures(input_length=input_length),
+        created_at_us=generation.created_at_us,
         writes=(append_answer(account_id=generation.account_id, generation_id=generation.id, text=text, partial=True),),
     )
     terminal = await finish_generation(context.database, context.writer, finish)

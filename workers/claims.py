@@ -40,6 +40,9 @@ class Claim(Struct, frozen=True, kw_only=True):
     request: StoredRequest
     lease_ends_s: float
     """By our monotonic clock, measured from before the database was asked."""
+    created_at_us: int
+    input_length: int | None
+    """Characters of the conversation; `None` where it was admitted before anyone counted them."""
     took_us: int
     """How long the database took to answer."""
 
@@ -60,6 +63,8 @@ class Claim(Struct, frozen=True, kw_only=True):
             provider=row[10],
             tier=Tier(row[11]),
             request=StoredRequest.decode(row[12]),
+            created_at_us=to_us(row[13]),
+            input_length=row[14],
             lease_ends_s=asked_s + LEASE_S - LEASE_MARGIN_S,
             took_us=round((time.monotonic() - asked_s) * 1e6),
         )

@@ -87,7 +87,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 if kept:
                     stream.text(kept)
-                await self._run_claim(claim, lease, stream, Attempt(figures=Figures(database_us=claim.took_us)))
+                await self._run_claim(claim, lease, stream, _begin(claim))
             except StreamFenced:
                 _log.warning("generation_superseded")
             finally:
@@ -144,6 +144,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             prices=prices,
             first_token_at_us=attempt.result.first_token_at_us,
             figures=attempt.figures,
+            created_at_us=claim.created_at_us,
             calls=attempt.result.records,
             writes=_session_answer(claim, stream, ending),
         )
@@ -151,6 +152,10 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         if terminal is not None:
             with contextlib.suppress(StreamFenced):
                 await stream.end(terminal)
+
+
+def _begin(claim: Claim) -> Attempt:
+    return Attempt(figures=Figures(database_us=claim.took_us, input_length=claim.input_length))
 
 
 def _ending(attempt: Attempt) -> Ending:

@@ -16,6 +16,7 @@ from ledger.errors import Contended, FreezeAlreadyResolved, FreezeNotFound, Idem
 from ledger.rows import from_us
 from ledger.writer import LedgerWriter
 from workers.call_records import Call, encode_calls, storable, usage_columns
+from workers.figures import twelve_figures
 from workers.generations import Figures, GenerationStatus, sql, terminal_of, usage_numbers
 from workers.pricing import Prices
 from workers.settlement import Ending, Settlement, decide_settlement, overage_key
@@ -51,6 +52,9 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     structured: dict[str, Any] | None = None
     first_token_at_us: int | None = None
     figures: Figures = Figures()
+    created_at_us: int | None = None
+    """When it was admitted; `None` where the total time is of no interest."""
+    settling_since_us: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000)
     calls: Sequence[Call] = ()
     writes: tuple[Statement, ...] = ()
     """What else is to be written with it or not at all."""
@@ -152,15 +156,20 @@ async def _finish_unpaid(database: Database, finish: Finish) -> Terminal | None:
 
 
 def _terminal(finish: Finish, settlement: Settlement, *, cost: int) -> Terminal:
-    ending = finish.ending
+    ending, now_us = finish.ending, time.time_ns() // 1_000
     _log.info(
         "generation_ended",
         generation_id=str(finish.generation_id),
-        status=ending.ended_as,
+        account_id=str(finish.account_id),
         cost=format_credits(cost),
         shortfall=format_credits(settlement.confirmed_microcredits + settlement.overage_microcredits - cost),
         epoch=finish.end_epoch,
-        error=None if ending.error is None else ending.error.code,
+        **twelve_figures(
+            finish.figures,
+            ending,
+            total_us=None if finish.created_at_us is None else now_us - finish.created_at_us,
+            credit_us=now_us - finish.settling_since_us,
+        ),
     )
     return Terminal(
         epoch=finish.end_epoch,
@@ -202,7 +211,7 @@ def _finish_statement(finish: Finish, settlement: Settlement) -> Statement:
         "cache_hit": figures.cache_hit,
         "database_us": figures.database_us,
         "cache_read_us": figures.cache_read_us,
-        "settling_since": from_us(time.time_ns() // 1_000),
+        "settling_since": from_us(finish.settling_since_us),
         "provider_us": figures.provider_us,
         "cache_write_us": figures.cache_write_us,
         "artifacts": msgspec.json.encode(finish.artifacts) if finish.artifacts else None,

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -10,13 +11,14 @@ import msgspec
 import structlog
 
 from ledger.errors import Contended
+from ledger.rows import to_us
 from workers.admission import RESEND_AFTER_S
 from workers.call_records import Call, encode_calls
 from workers.cancels import lost_text, tell_readers
 from workers.claims import LEASE_S
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_dead_lease
-from workers.generations import sql
+from workers.generations import Figures, sql
 from workers.providers import ProviderNotConfigured
 from workers.queue import WakeUp
 from workers.requests import StoredRequest, provider_request
@@ -52,6 +54,8 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     tier: int
     request_id: str
     body: bytes
+    created_at: datetime
+    input_length: int | None
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> Self:
@@ -107,6 +111,8 @@ async def _end(context: GenerationContext, lost: Lost, text: str, call: Call, en
         ending=ending,
         frozen_microcredits=lost.frozen_microcredits,
         prices=prices,
+        figures=Figures(input_length=lost.input_length),
+        created_at_us=to_us(lost.created_at),
         calls=(call,),
         writes=(append_answer(account_id=lost.account_id, generation_id=lost.generation_id, text=text, partial=True),),
     )

@@ -15,7 +15,7 @@ import structlog
 from ledger.batch import expire_lot
 from ledger.commands import OWN_KEY_PREFIX, Command, ExpireFreeze
 from ledger.errors import Contended, Refused
-from ledger.rows import from_us
+from ledger.rows import from_us, to_us
 from ledger.sealer import Sealer
 from projections.catalogue import PROJECTIONS
 from projections.runner import advance_active
@@ -23,7 +23,7 @@ from projections.unbilled import place_unbilled
 from workers.cancels import lost_text, tell_readers
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
-from workers.generations import GenerationStatus, sql
+from workers.generations import Figures, GenerationStatus, sql
 from workers.sessions import append_answer
 from workers.settlement import Ending
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
@@ -99,7 +99,7 @@ def sealing() -> Callable[[GenerationContext], Awaitable[int]]:
 
 
 async def _end_overdue(context: GenerationContext, row: Sequence[Any]) -> int:
-    generation_id, account_id, attempt, model, price_version, frozen, cancelled = row
+    generation_id, account_id, attempt, model, price_version, frozen, cancelled, created_at, input_length = row
     prices, _ = await context.catalogue.price(model, price_version)
     text = await lost_text(context.redis, generation_id) if attempt else ""
     finish = Finish(
@@ -112,6 +112,8 @@ async def _end_overdue(context: GenerationContext, row: Sequence[Any]) -> int:
         ending=Ending(ended_as="cancelled") if cancelled else Ending(ended_as="failed", error=QUEUE_TIMEOUT),
         frozen_microcredits=frozen,
         prices=prices,
+        figures=Figures(input_length=input_length),
+        created_at_us=to_us(created_at),
         writes=(append_answer(account_id=account_id, generation_id=generation_id, text=text, partial=True),),
     )
     try:

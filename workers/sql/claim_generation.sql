@@ -12,7 +12,8 @@ WITH claimed AS (
     RETURNING
         generations.id, generations.account_id, generations.attempt, generations.model, generations.price_version,
         generations.max_output_tokens, generations.frozen, generations.request_id, generations.deadline_at,
-        generations.cancel_requested_at, generations.provider, generations.tier
+        generations.cancel_requested_at, generations.provider, generations.tier, generations.created_at,
+        generations.input_length
 ),
 
 started AS (
@@ -24,7 +25,7 @@ started AS (
 SELECT
     claimed.id, claimed.account_id, claimed.attempt, claimed.model, claimed.price_version, claimed.max_output_tokens,
     claimed.frozen, claimed.request_id, claimed.deadline_at, claimed.cancel_requested_at, claimed.provider,
-    claimed.tier, generation_requests.body
+    claimed.tier, generation_requests.body, claimed.created_at, claimed.input_length
 FROM claimed
 INNER JOIN generation_requests
     ON claimed.id = generation_requests.generation_id AND claimed.account_id = generation_requests.account_id

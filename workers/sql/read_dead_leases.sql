@@ -4,7 +4,7 @@ SELECT
     generations.id, generations.account_id, generations.attempt, generations.model, generations.price_version,
     generations.frozen, generations.provider, generations.max_output_tokens, generations.lost_attempts,
     generations.cancel_requested_at IS NOT NULL, generations.tier, generations.request_id,
-    generation_requests.body
+    generation_requests.body, generations.created_at, generations.input_length
 FROM generations
 INNER JOIN generation_requests
     ON
