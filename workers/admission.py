@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+import structlog
 from msgspec import Struct
 from uuid_utils.compat import uuid7
 
@@ -21,7 +22,7 @@ from ledger.errors import AccountNotFound, IdempotencyKeyReused, RiderRefused
 from ledger.events import CreditsFrozen
 from ledger.rows import from_us
 from workers.context import GenerationContext
-from workers.errors import GenerationNotRetryable, SessionBusy, TierRequired
+from workers.errors import GenerationNotRetryable, InputTooLong, InvalidInput, SessionBusy, TierRequired
 from workers.generations import Generation, GenerationStatus, generation_of_row, get_generation, sql
 from workers.intake import Intake, model_meant, take_again, take_in
 from workers.models import Model
@@ -41,6 +42,8 @@ from workers.tiers import Tier
 FREEZE_TTL_S: Final = 3_600
 DEADLINE_S: Final = 2_700
 """All work on a generation ends within this time of its admission, well before its freeze expires."""
+
+_log = structlog.stdlib.get_logger(__name__)
 
 RESEND_AFTER_S: Final = 2
 """The outbox takes over if no worker has claimed a generation by then."""
@@ -193,10 +196,11 @@ def _prepare(
 ) -> tuple[Generation, Statement]:
     now_us = time.time_ns() // 1_000
     model = chain[0]
-    routes = tuple(Route(each.definition.name, each.version, each.price_version) for each in chain)
+    limit = output_limit(taken.stored.max_output_tokens, model.definition)
+    usable = _usable(context, wish, taken, chain, generation_id=generation_id, limit=limit)
+    most = _most([bound for _, bound in usable])
+    routes = tuple(Route(each.definition.name, each.version, each.price_version) for each, _ in usable)
     stored = msgspec.structs.replace(taken.stored, routes=routes)
-    limit = output_limit(stored.max_output_tokens, model.definition)
-    most = _most(context, wish, taken, chain, generation_id=generation_id, limit=limit)
     generation = Generation(
         id=generation_id,
         account_id=wish.account_id,
@@ -244,7 +248,7 @@ def _prepare(
     return generation, (sql.ADMIT_GENERATION, parameters)
 
 
-def _most(
+def _usable(
     context: GenerationContext,
     wish: _Wish,
     taken: Intake,
@@ -252,9 +256,13 @@ def _most(
     *,
     generation_id: UUID,
     limit: int,
-) -> Usage:
-    """Return the most that it can use, whichever route serves it."""
-    bounds: list[Usage] = []
+) -> list[tuple[Model, Usage]]:
+    """Return the models of the chain that take this request, each with the most it can use.
+
+    Raises:
+        InvalidInput, InputTooLong: the first does not.
+    """
+    usable: list[tuple[Model, Usage]] = []
     for model in chain:
         definition = model.definition
         call = provider_request(
@@ -265,7 +273,19 @@ def _most(
             max_output_tokens=limit,
             files=taken.files,
         )
-        bounds.append(bound_usage(call, context.providers.get(definition.provider), definition, taken.given))
+        try:
+            bound = bound_usage(call, context.providers.get(definition.provider), definition, taken.given)
+        except (InvalidInput, InputTooLong) as refused:
+            if model is chain[0]:
+                raise
+            _log.debug("fallback_left_out", model=definition.name, reason=str(refused))
+            continue
+        usable.append((model, bound))
+    return usable
+
+
+def _most(bounds: Sequence[Usage]) -> Usage:
+    """Return the most that can be used, whichever route serves it."""
     return Usage(**{name: max(getattr(bound, name) for bound in bounds) for name in Usage.__struct_fields__})
 
 

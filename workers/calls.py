@@ -40,6 +40,9 @@ LONGEST_PAUSE_S: Final = 15.0
 """A provider that asks for more patience than this has failed: no customer waits so long for a first word."""
 
 LEAST_TIME_S: Final = 1.0
+KEEPING_TIMEOUT_S: Final = 60.0
+"""How long a cancelled call still keeps what was delivered before."""
+
 
 Outcome: TypeAlias = Literal["completed", "stopped", "failed"]
 
@@ -120,7 +123,9 @@ class ProviderCalls:
             stopped.cancel()
             reading.cancel()
             await asyncio.wait({reading})
+        is_whole = lease.stop_reason != "cancelled" or await self._results.kept_whole(KEEPING_TIMEOUT_S)
         self._judge(reading)
+        self._result.usage = self._measured(self._result.usage, is_whole=is_whole)
         self._result.provider_us += round((time.perf_counter() - began_s) * 1e6)
         self._record(lease, began_us)
         self._route.learn(self._result)
@@ -182,6 +187,17 @@ class ProviderCalls:
         return self._route.provider.estimate_usage(
             self._route.request, delivered=delivered, reported=None if reported is None else reported.usage
         )
+
+    def _measured(self, usage: Usage | None, *, is_whole: bool) -> Usage | None:
+        """Return what was used as far as media go: measured where nobody said how long they play, and kept."""
+        if usage is None:
+            return None
+        if not is_whole:
+            # Something was delivered and could not be kept. Nobody pays for what they do not get.
+            return msgspec.structs.replace(usage, images=0, pixels=0, duration_ms=0)
+        if usage.duration_ms == 0 and self._results.kept_duration_ms:
+            return msgspec.structs.replace(usage, duration_ms=self._results.kept_duration_ms)
+        return usage
 
     def _record(self, lease: Lease, began_us: int) -> None:
         result, usage, error = self._result, self._result.usage, self._result.error

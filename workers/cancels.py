@@ -6,12 +6,14 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from ledger.batch import Statement
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
 from workers.generations import Figures, Generation, GenerationStatus, get_generation, sql
 from workers.notices import publish_cancel
 from workers.sessions import append_answer
 from workers.settlement import Ending
+from workers.streams.content import NOTHING, Content
 from workers.streams.recovery import announce_end, recover_text
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Terminal
 
@@ -49,20 +51,22 @@ async def _end_queued(
     context: GenerationContext, generation: Generation, attempt: int, input_length: int | None
 ) -> bool:
     prices, _ = await context.catalogue.price(generation.model, generation.price_version)
-    text = await lost_text(context.redis, generation.id) if attempt else ""
+    content = await lost_content(context.redis, generation.id) if attempt else NOTHING
     finish = Finish(
         generation_id=generation.id,
         account_id=generation.account_id,
         guard=guard_attempt(generation.id, generation.account_id, attempt=attempt, status=GenerationStatus.queued),
         end_epoch=attempt + 1,
         end_seq=UNWRITTEN_END_SEQ,
-        text=text,
+        text=content.text,
+        artifacts=content.artifacts,
+        structured=content.structured,
         ending=Ending(ended_as="cancelled"),
         frozen_microcredits=generation.frozen_microcredits,
         prices=prices,
         figures=Figures(input_length=input_length),
         created_at_us=generation.created_at_us,
-        writes=(append_answer(account_id=generation.account_id, generation_id=generation.id, text=text, partial=True),),
+        writes=(broken_off_answer(generation.account_id, generation.id, content),),
     )
     terminal = await finish_generation(context.database, context.writer, finish)
     if terminal is None:
@@ -71,14 +75,26 @@ async def _end_queued(
     return True
 
 
-async def lost_text(redis: Redis, generation_id: UUID) -> str:
+async def lost_content(redis: Redis, generation_id: UUID) -> Content:
     """Return what an earlier attempt had streamed; nothing if Redis is away or has forgotten it."""
     try:
         recovered = await recover_text(redis, str(generation_id))
     except (RedisError, OSError) as error:
-        _log.warning("lost_text_unreadable", generation_id=str(generation_id), error=repr(error))
-        return ""
-    return "" if recovered is None else recovered.text
+        _log.warning("lost_content_unreadable", generation_id=str(generation_id), error=repr(error))
+        return NOTHING
+    return NOTHING if recovered is None else recovered.content
+
+
+def broken_off_answer(account_id: UUID, generation_id: UUID, content: Content) -> Statement:
+    """Return what appends to its session, if there is one, as much of the answer as there is."""
+    return append_answer(
+        account_id=account_id,
+        generation_id=generation_id,
+        text=content.text,
+        artifacts=content.artifacts,
+        structured=None if content.structured is None else content.structured.get("value"),
+        partial=True,
+    )
 
 
 async def tell_readers(redis: Redis, generation_id: UUID, terminal: Terminal) -> None:

@@ -17,7 +17,7 @@ from ledger.batch import Statement
 from ledger.database import Database
 from ledger.writer import LedgerWriter
 from workers.answering import Answerer, Attempt
-from workers.cancels import lost_text
+from workers.cancels import lost_content
 from workers.catalogue import Catalogue
 from workers.claims import Claim, claim_generation, release_generation
 from workers.finishing import Finish, finish_generation, guard_attempt
@@ -30,9 +30,12 @@ from workers.providers import ProviderNotConfigured
 from workers.queue import GenerationQueue, WakeUp
 from workers.sessions import append_answer
 from workers.settlement import Ending
+from workers.streams.code_blocks import CODE_KIND
+from workers.streams.content import NOTHING, Content
 from workers.streams.errors import StreamFenced
 from workers.streams.generation_stream import GenerationStream
 from workers.streams.terminal import Failure
+from workers.streams.wire import ARTIFACT_KIND
 from workers.streams.writer import StreamWriter
 
 RUN_LIMIT_S: Final = 900.0
@@ -76,7 +79,8 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         bind_request(claim.request_id, generation_id=str(generation_id), attempt=str(claim.attempt))
         with self.leases.hold(claim) as lease:
             # Opening the stream drops what an earlier attempt had streamed; a cancelled generation keeps it.
-            kept = await lost_text(self.redis, generation_id) if claim.cancel_requested and claim.attempt > 1 else ""
+            is_kept = claim.cancel_requested and claim.attempt > 1
+            kept = await lost_content(self.redis, generation_id) if is_kept else NOTHING
             stream = self.streams.open(
                 str(generation_id),
                 epoch=claim.attempt,
@@ -85,8 +89,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
                 code_blocks=MODES[claim.request.mode].code_blocks,
             )
             try:
-                if kept:
-                    stream.text(kept)
+                _say_again(stream, kept)
                 await self._run_claim(claim, lease, stream, _begin(claim))
             except StreamFenced:
                 _log.warning("generation_superseded")
@@ -156,6 +159,17 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
 
 def _begin(claim: Claim) -> Attempt:
     return Attempt(figures=Figures(database_us=claim.took_us, input_length=claim.input_length))
+
+
+def _say_again(stream: GenerationStream, content: Content) -> None:
+    """Stream what an earlier attempt had streamed; code blocks are found again in the text."""
+    if content.text:
+        stream.text(content.text)
+    if content.structured is not None:
+        stream.json(str(content.structured.get("json", "")))
+    for artifact in content.artifacts:
+        if artifact.get("kind") != CODE_KIND:
+            stream.event(ARTIFACT_KIND, artifact)
 
 
 def _ending(attempt: Attempt) -> Ending:

@@ -14,7 +14,7 @@ from ledger.errors import Contended
 from ledger.rows import to_us
 from workers.admission import RESEND_AFTER_S
 from workers.call_records import Call, encode_calls
-from workers.cancels import lost_text, tell_readers
+from workers.cancels import broken_off_answer, lost_content, tell_readers
 from workers.claims import LEASE_S
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_dead_lease
@@ -22,8 +22,8 @@ from workers.generations import Figures, sql
 from workers.providers import ProviderNotConfigured
 from workers.queue import WakeUp
 from workers.requests import StoredRequest, provider_request
-from workers.sessions import append_answer
 from workers.settlement import Ending
+from workers.streams.content import Content
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
 from workers.tiers import Tier
 
@@ -73,12 +73,12 @@ async def recover_lost(context: GenerationContext) -> int:
 
 async def _recover(context: GenerationContext, lost: Lost) -> int:
     # Read before anyone else can take it up: the next attempt drops what this one streamed.
-    text = await lost_text(context.redis, lost.generation_id)
-    call = await _lost_call(context, lost, text)
+    content = await lost_content(context.redis, lost.generation_id)
+    call = await _lost_call(context, lost, content)
     if lost.cancel_requested:
-        return await _end(context, lost, text, call, Ending(ended_as="cancelled"))
+        return await _end(context, lost, content, call, Ending(ended_as="cancelled"))
     if lost.lost_attempts + 1 >= LOST_LIMIT:
-        return await _end(context, lost, text, call, Ending(ended_as="failed", error=WORKER_LOST))
+        return await _end(context, lost, content, call, Ending(ended_as="failed", error=WORKER_LOST))
     return await _requeue(context, lost, call)
 
 
@@ -98,7 +98,7 @@ async def _requeue(context: GenerationContext, lost: Lost, call: Call) -> int:
     return 1
 
 
-async def _end(context: GenerationContext, lost: Lost, text: str, call: Call, ending: Ending) -> int:
+async def _end(context: GenerationContext, lost: Lost, content: Content, call: Call, ending: Ending) -> int:
     """End it: nothing is paid, what had been streamed is kept, and a worker that comes back is fenced."""
     prices, _ = await context.catalogue.price(lost.model, lost.price_version)
     finish = Finish(
@@ -107,14 +107,16 @@ async def _end(context: GenerationContext, lost: Lost, text: str, call: Call, en
         guard=guard_dead_lease(lost.generation_id, lost.account_id, attempt=lost.attempt),
         end_epoch=lost.attempt + 1,
         end_seq=UNWRITTEN_END_SEQ,
-        text=text,
+        text=content.text,
+        artifacts=content.artifacts,
+        structured=content.structured,
         ending=ending,
         frozen_microcredits=lost.frozen_microcredits,
         prices=prices,
         figures=Figures(input_length=lost.input_length),
         created_at_us=to_us(lost.created_at),
         calls=(call,),
-        writes=(append_answer(account_id=lost.account_id, generation_id=lost.generation_id, text=text, partial=True),),
+        writes=(broken_off_answer(lost.account_id, lost.generation_id, content),),
     )
     try:
         terminal = await finish_generation(context.database, context.writer, finish)
@@ -127,10 +129,11 @@ async def _end(context: GenerationContext, lost: Lost, text: str, call: Call, en
     return 1
 
 
-async def _lost_call(context: GenerationContext, lost: Lost, text: str) -> Call:
+async def _lost_call(context: GenerationContext, lost: Lost, content: Content) -> Call:
     """Return the call that was lost with its worker, with an estimate of what it cost us by what it had streamed."""
     usage = cost = None
-    if text:
+    said = content.text or str((content.structured or {}).get("json", ""))
+    if said:
         try:
             stored = StoredRequest.decode(lost.body)
             route = stored.chain(lost.price_version)[0]
@@ -141,7 +144,7 @@ async def _lost_call(context: GenerationContext, lost: Lost, text: str) -> Call:
                 request_id=lost.request_id,
                 max_output_tokens=lost.max_output_tokens,
             )
-            usage = context.providers.get(lost.provider).estimate_usage(request, delivered=text, reported=None)
+            usage = context.providers.get(lost.provider).estimate_usage(request, delivered=said, reported=None)
         except ProviderNotConfigured as error:
             _log.info("lost_call_not_estimated", generation_id=str(lost.generation_id), error=str(error))
     if usage is not None:

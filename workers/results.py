@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+import structlog
+
 from workers.providers import JsonDelta, MediaResult, Progress, TextDelta
 from workers.providers.errors import MalformedResponse
+from workers.streams.errors import EventRefused
 from workers.streams.generation_stream import GenerationStream
 
 MAX_OUTPUT_CHARACTERS: Final = 16_000_000
 MAX_MEDIA_RESULTS: Final = 100
 MAX_PROGRESS_CHARACTERS: Final = 200
+
+_log = structlog.stdlib.get_logger(__name__)
 
 Delivered = TextDelta | JsonDelta | Progress | MediaResult
 
@@ -45,6 +50,8 @@ class AttemptResults:
         self._keeping: list[asyncio.Task[None]] = []
         self._characters = 0
         self._json: list[str] = []
+        self.kept_duration_ms = 0
+        """How long the media play that were kept, as their files say."""
 
     @property
     def has_output(self) -> bool:
@@ -79,9 +86,8 @@ class AttemptResults:
                 self._json.append(chunk.text)
                 self.stream.json(chunk.text)
             case Progress():
-                self.stream.event(
-                    "progress", {"percent": chunk.percent, "message": chunk.message[:MAX_PROGRESS_CHARACTERS]}
-                )
+                message = chunk.message[:MAX_PROGRESS_CHARACTERS]
+                self._tell("progress", {"percent": chunk.percent, "message": message})
             case MediaResult():
                 self._keep(chunk)
 
@@ -94,17 +100,32 @@ class AttemptResults:
         if self._keeping:
             await asyncio.gather(*self._keeping)
 
+    async def kept_whole(self, timeout_s: float) -> bool:
+        """Wait until what was delivered before a stop is kept; false if some of it could not be in time."""
+        if self._keeping:
+            await asyncio.wait(self._keeping, timeout=timeout_s)
+        return all(task.done() and not task.cancelled() and task.exception() is None for task in self._keeping)
+
     async def aclose(self) -> None:
         """Stop keeping what nobody waits for any more."""
         for task in self._keeping:
             task.cancel()
         if self._keeping:
             await asyncio.wait(self._keeping)
+        for task in self._keeping:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.info("media_not_kept", error=repr(error))
 
     def _count(self, characters: int) -> None:
         self._characters += characters
         if self._characters > MAX_OUTPUT_CHARACTERS:
             raise MalformedResponse(provider=self.provider, provider_message="the output has no end")
+
+    def _tell(self, kind: str, data: Mapping[str, object]) -> None:
+        try:
+            self.stream.event(kind, data)
+        except EventRefused as refused:
+            raise MalformedResponse(provider=self.provider, provider_message=str(refused)) from refused
 
     def _keep(self, result: MediaResult) -> None:
         ordinal = len(self._keeping)
@@ -114,7 +135,8 @@ class AttemptResults:
 
     async def _keep_one(self, ordinal: int, result: MediaResult) -> None:
         def tell(data: Mapping[str, object]) -> None:
-            self.stream.event("artifact", {"index": ordinal, **data})
+            self._tell("artifact", {"index": ordinal, **data})
 
         told: Mapping[str, Any] = await self._media.keep(ordinal, result, tell=tell)
+        self.kept_duration_ms += int(told.get("duration_ms", 0))
         tell(told)

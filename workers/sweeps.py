@@ -20,12 +20,12 @@ from ledger.sealer import Sealer
 from projections.catalogue import PROJECTIONS
 from projections.runner import advance_active
 from projections.unbilled import place_unbilled
-from workers.cancels import lost_text, tell_readers
+from workers.cancels import broken_off_answer, lost_content, tell_readers
 from workers.context import GenerationContext
 from workers.finishing import Finish, finish_generation, guard_attempt
 from workers.generations import Figures, GenerationStatus, sql
-from workers.sessions import append_answer
 from workers.settlement import Ending
+from workers.streams.content import NOTHING
 from workers.streams.terminal import UNWRITTEN_END_SEQ, Failure
 
 BATCH: Final = 200
@@ -101,20 +101,22 @@ def sealing() -> Callable[[GenerationContext], Awaitable[int]]:
 async def _end_overdue(context: GenerationContext, row: Sequence[Any]) -> int:
     generation_id, account_id, attempt, model, price_version, frozen, cancelled, created_at, input_length = row
     prices, _ = await context.catalogue.price(model, price_version)
-    text = await lost_text(context.redis, generation_id) if attempt else ""
+    content = await lost_content(context.redis, generation_id) if attempt else NOTHING
     finish = Finish(
         generation_id=generation_id,
         account_id=account_id,
         guard=guard_attempt(generation_id, account_id, attempt=attempt, status=GenerationStatus.queued),
         end_epoch=attempt + 1,
         end_seq=UNWRITTEN_END_SEQ,
-        text=text,
+        text=content.text,
+        artifacts=content.artifacts,
+        structured=content.structured,
         ending=Ending(ended_as="cancelled") if cancelled else Ending(ended_as="failed", error=QUEUE_TIMEOUT),
         frozen_microcredits=frozen,
         prices=prices,
         figures=Figures(input_length=input_length),
         created_at_us=to_us(created_at),
-        writes=(append_answer(account_id=account_id, generation_id=generation_id, text=text, partial=True),),
+        writes=(broken_off_answer(account_id, generation_id, content),),
     )
     try:
         terminal = await finish_generation(context.database, context.writer, finish)

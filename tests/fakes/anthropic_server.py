@@ -63,7 +63,7 @@ def thinking(*deltas: str) -> bytes:
 
 def tool_start(index: int = 0, name: str = "answer") -> bytes:
     """A tool call begins; its input comes in deltas."""
-    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
+    block: dict[str, object] = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
     return event("content_block_start", index=index, content_block=block)
 
 

@@ -123,8 +123,14 @@ def stream_error(message: str, *, code: str | None = None) -> bytes:
 
 def beginning(*deltas: str) -> tuple[Step, ...]:
     """A response that has begun and said so much."""
-    item = {"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []}
-    part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    item: dict[str, object] = {
+        "id": "msg_1",
+        "type": "message",
+        "status": "in_progress",
+        "role": "assistant",
+        "content": [],
+    }
+    part: dict[str, object] = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     return (
         event("response.created", response=response("in_progress")),
         event("response.in_progress", response=response("in_progress")),

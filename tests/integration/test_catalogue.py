@@ -15,6 +15,8 @@ from workers.models import ModelDefinition
 from workers.pricing import Prices
 from workers.seed import seed_catalogue
 
+OFFLINE = ("text", "image", "image-edit", "video", "speech-to-video", "music", "speech")
+
 MODEL = ModelDefinition(
     name="mine",
     provider="echo",
@@ -35,7 +37,7 @@ async def test_only_models_of_configured_providers_are_offered(context: Generati
     offered = {model.definition.name for model in await context.catalogue.models()}
     known = {model.definition.name for model in await context.catalogue.all_models()}
 
-    assert offered == {"echo"}
+    assert offered == {"echo", *(f"offline-{what}" for what in OFFLINE)}
     assert known > {"echo", "claude-sonnet-5-5", "gpt-5.5"}
 
 

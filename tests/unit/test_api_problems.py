@@ -21,8 +21,8 @@ BASES = (
     workers.errors.GenerationError,
     workers.media.errors.MediaError,
 )
-NEVER_ANSWERED = {"stream_fenced"}
-"""Only a worker sees it."""
+NEVER_ANSWERED = {"stream_fenced", "stream_event_refused", "unreadable_stream_entry"}
+"""Only a worker sees these."""
 
 
 def subclasses(base: type[Exception]) -> Iterator[type[Exception]]:

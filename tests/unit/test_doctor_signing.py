@@ -68,7 +68,11 @@ def test_a_key_file_that_others_can_read_is_wrong(tmp_path: Path, mode: int) -> 
     assert "chmod 600" in found["signing key file"].mend
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", OURS.text()[:-4], str(OURS.verifier), "schlüssel"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", OURS.text()[:-4], str(OURS.verifier), "schlüssel"],
+    ids=["empty", "nonsense", "cut", "public", "not ASCII"],
+)
 def test_a_malformed_key_is_wrong_and_not_shown(tmp_path: Path, text: str) -> None:
     keep(tmp_path, text)
 

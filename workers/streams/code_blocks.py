@@ -27,6 +27,9 @@ _ESCAPED_BYTES: Final = 6
 _TICK: Final = "`"
 _MARKS: Final = frozenset("`~")
 
+CODE_KIND: Final = "code"
+"""The kind of the artifacts that are code blocks."""
+
 
 class CodeBlock(Struct, frozen=True, kw_only=True):
     """One block. `off` and `length` say where its content lies in the text, in code points."""
@@ -44,7 +47,7 @@ class CodeBlock(Struct, frozen=True, kw_only=True):
         """What the `artifact` event says of it."""
         truncated: dict[str, object] = {"truncated": True} if self.truncated else {}
         return {
-            "kind": "code",
+            "kind": CODE_KIND,
             "language": self.language,
             "off": self.off,
             "len": self.length,
