@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 import uvloop
 
-from bench import generations, http, ledger, projections, sealing, streams
+from bench import generations, http, ledger, overhead, peer, projections, sealing, streams
 from bench.figures import Figure, publish
 from ledger.garbage import collect_rarely
 
@@ -17,6 +17,7 @@ SUITES: Final[dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]]] = {
     "http": http.run,
     "generations": generations.run,
     "streams": streams.run,
+    "overhead": overhead.run,
     "projections": projections.run,
     "sealing": sealing.run,
 }
@@ -24,9 +25,12 @@ SUITES: Final[dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]]] = {
 
 @click.command()
 @click.argument("suites", nargs=-1, type=click.Choice(sorted(SUITES)))
-def main(suites: tuple[str, ...]) -> None:
+@click.option("--install-peer", is_flag=True, help="Fetch the gateway to compare with, once, into the user's cache.")
+def main(suites: tuple[str, ...], *, install_peer: bool) -> None:
     """Measure SUITES, or all."""
     collect_rarely()
+    if install_peer and (problem := peer.install()):
+        click.echo(problem, err=True)
     figures: list[Figure] = []
     for name in suites or SUITES:
         click.echo(f"measuring {name} ...", err=True)

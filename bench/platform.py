@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -16,6 +15,7 @@ from typing import Final
 import httpx
 import msgspec
 
+from bench.ports import free_port
 from ops.services.redis import EmbeddedRedis
 
 START_TIMEOUT_S: Final = 90
@@ -50,7 +50,7 @@ class Platform(msgspec.Struct, frozen=True):
 async def running(**settings: str) -> AsyncGenerator[Platform]:
     """Start one with data of its own, and these variables in its environment, and stop it."""
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as path:
-        port = _free_port()
+        port = free_port()
         admin_key = secrets.token_urlsafe(32)
         log = Path(path) / "up.log"
         with log.open("wb") as log_file:
@@ -97,9 +97,3 @@ def _environment(admin_key: str) -> dict[str, str]:
 
 def _redis_url(data_dir: Path) -> str:
     return EmbeddedRedis(data_dir).url
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 _HEAD_END: Final = b"\r\n\r\n"
 
@@ -62,6 +62,9 @@ class Connection(asyncio.Protocol):
 class Stream(asyncio.Protocol):
     """A streamed answer, kept as it arrived: when, and which bytes. Taking it apart waits until the run is over."""
 
+    first_sign: ClassVar[bytes] = b"event: delta"
+    """What is in the bytes that bring the first text."""
+
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._transport: asyncio.Transport | None = None
@@ -84,7 +87,7 @@ class Stream(asyncio.Protocol):
         """Take what came."""
         now = time.monotonic()
         self.chunks.append((now, data))
-        if not self.saw_delta.done() and b"event: delta" in data:
+        if not self.saw_delta.done() and self.first_sign in data:
             self.saw_delta.set_result(now)
         # Chunked transfer ends with an empty chunk.
         if data.endswith(b"0\r\n\r\n"):
