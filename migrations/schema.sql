@@ -10,8 +10,8 @@ DECLARE
         WHEN 'statements' THEN ARRAY['statement_lines']
         WHEN 'journal' THEN ARRAY['journal_lines', 'journal_lots']
         WHEN 'analytics' THEN ARRAY[
-            'analytics_generations', 'analytics_latencies', 'analytics_revenue', 'analytics_account_days',
-            'analytics_accounts'
+            'analytics_generations', 'analytics_latencies', 'analytics_errors', 'analytics_revenue',
+            'analytics_account_days', 'analytics_accounts'
         ]
     END;
     name text;
@@ -219,6 +219,42 @@ CREATE TABLE public.analytics_accounts_1 (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.analytics_errors (
+    build smallint NOT NULL,
+    day date NOT NULL,
+    account_id uuid NOT NULL,
+    generations bigint NOT NULL,
+    model text NOT NULL COLLATE pg_catalog."C",
+    provider text NOT NULL COLLATE pg_catalog."C",
+    operation text NOT NULL COLLATE pg_catalog."C",
+    error_class text NOT NULL COLLATE pg_catalog."C"
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.analytics_errors_0 (
+    build smallint CONSTRAINT analytics_errors_build_not_null NOT NULL,
+    day date CONSTRAINT analytics_errors_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_errors_account_id_not_null NOT NULL,
+    generations bigint CONSTRAINT analytics_errors_generations_not_null NOT NULL,
+    model text CONSTRAINT analytics_errors_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_errors_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_errors_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    error_class text CONSTRAINT analytics_errors_error_class_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_errors_1 (
+    build smallint CONSTRAINT analytics_errors_build_not_null NOT NULL,
+    day date CONSTRAINT analytics_errors_day_not_null NOT NULL,
+    account_id uuid CONSTRAINT analytics_errors_account_id_not_null NOT NULL,
+    generations bigint CONSTRAINT analytics_errors_generations_not_null NOT NULL,
+    model text CONSTRAINT analytics_errors_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_errors_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_errors_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    error_class text CONSTRAINT analytics_errors_error_class_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='70');
+
 CREATE TABLE public.analytics_generations (
     build smallint NOT NULL,
     outcome smallint NOT NULL,
@@ -239,7 +275,14 @@ CREATE TABLE public.analytics_generations (
     cost_microdollars numeric(38,0) NOT NULL,
     model text NOT NULL COLLATE pg_catalog."C",
     provider text NOT NULL COLLATE pg_catalog."C",
-    operation text NOT NULL COLLATE pg_catalog."C"
+    operation text NOT NULL COLLATE pg_catalog."C",
+    fallbacks_used bigint DEFAULT 0 NOT NULL,
+    cache_hits bigint DEFAULT 0 NOT NULL,
+    input_length bigint DEFAULT 0 NOT NULL,
+    images bigint DEFAULT 0 NOT NULL,
+    pixels numeric(38,0) DEFAULT 0 NOT NULL,
+    duration_ms bigint DEFAULT 0 NOT NULL,
+    characters bigint DEFAULT 0 NOT NULL
 )
 PARTITION BY LIST (build);
 
@@ -263,7 +306,14 @@ CREATE TABLE public.analytics_generations_0 (
     cost_microdollars numeric(38,0) CONSTRAINT analytics_generations_cost_microdollars_not_null NOT NULL,
     model text CONSTRAINT analytics_generations_model_not_null NOT NULL COLLATE pg_catalog."C",
     provider text CONSTRAINT analytics_generations_provider_not_null NOT NULL COLLATE pg_catalog."C",
-    operation text CONSTRAINT analytics_generations_operation_not_null NOT NULL COLLATE pg_catalog."C"
+    operation text CONSTRAINT analytics_generations_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    fallbacks_used bigint DEFAULT 0 CONSTRAINT analytics_generations_fallbacks_used_not_null NOT NULL,
+    cache_hits bigint DEFAULT 0 CONSTRAINT analytics_generations_cache_hits_not_null NOT NULL,
+    input_length bigint DEFAULT 0 CONSTRAINT analytics_generations_input_length_not_null NOT NULL,
+    images bigint DEFAULT 0 CONSTRAINT analytics_generations_images_not_null NOT NULL,
+    pixels numeric(38,0) DEFAULT 0 CONSTRAINT analytics_generations_pixels_not_null NOT NULL,
+    duration_ms bigint DEFAULT 0 CONSTRAINT analytics_generations_duration_ms_not_null NOT NULL,
+    characters bigint DEFAULT 0 CONSTRAINT analytics_generations_characters_not_null NOT NULL
 )
 WITH (fillfactor='70');
 
@@ -287,7 +337,14 @@ CREATE TABLE public.analytics_generations_1 (
     cost_microdollars numeric(38,0) CONSTRAINT analytics_generations_cost_microdollars_not_null NOT NULL,
     model text CONSTRAINT analytics_generations_model_not_null NOT NULL COLLATE pg_catalog."C",
     provider text CONSTRAINT analytics_generations_provider_not_null NOT NULL COLLATE pg_catalog."C",
-    operation text CONSTRAINT analytics_generations_operation_not_null NOT NULL COLLATE pg_catalog."C"
+    operation text CONSTRAINT analytics_generations_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    fallbacks_used bigint DEFAULT 0 CONSTRAINT analytics_generations_fallbacks_used_not_null NOT NULL,
+    cache_hits bigint DEFAULT 0 CONSTRAINT analytics_generations_cache_hits_not_null NOT NULL,
+    input_length bigint DEFAULT 0 CONSTRAINT analytics_generations_input_length_not_null NOT NULL,
+    images bigint DEFAULT 0 CONSTRAINT analytics_generations_images_not_null NOT NULL,
+    pixels numeric(38,0) DEFAULT 0 CONSTRAINT analytics_generations_pixels_not_null NOT NULL,
+    duration_ms bigint DEFAULT 0 CONSTRAINT analytics_generations_duration_ms_not_null NOT NULL,
+    characters bigint DEFAULT 0 CONSTRAINT analytics_generations_characters_not_null NOT NULL
 )
 WITH (fillfactor='70');
 
@@ -302,7 +359,7 @@ CREATE TABLE public.analytics_latencies (
     model text NOT NULL COLLATE pg_catalog."C",
     provider text NOT NULL COLLATE pg_catalog."C",
     operation text NOT NULL COLLATE pg_catalog."C",
-    CONSTRAINT analytics_latencies_range CHECK (((measure = ANY (ARRAY[0, 1])) AND ((bucket >= 0) AND (bucket <= 500))))
+    CONSTRAINT analytics_latencies_range CHECK ((((measure >= 0) AND (measure <= 6)) AND ((bucket >= 0) AND (bucket <= 500))))
 )
 PARTITION BY LIST (build);
 
@@ -317,7 +374,7 @@ CREATE TABLE public.analytics_latencies_0 (
     model text CONSTRAINT analytics_latencies_model_not_null NOT NULL COLLATE pg_catalog."C",
     provider text CONSTRAINT analytics_latencies_provider_not_null NOT NULL COLLATE pg_catalog."C",
     operation text CONSTRAINT analytics_latencies_operation_not_null NOT NULL COLLATE pg_catalog."C",
-    CONSTRAINT analytics_latencies_range CHECK (((measure = ANY (ARRAY[0, 1])) AND ((bucket >= 0) AND (bucket <= 500))))
+    CONSTRAINT analytics_latencies_range CHECK ((((measure >= 0) AND (measure <= 6)) AND ((bucket >= 0) AND (bucket <= 500))))
 )
 WITH (fillfactor='70');
 
@@ -332,7 +389,7 @@ CREATE TABLE public.analytics_latencies_1 (
     model text CONSTRAINT analytics_latencies_model_not_null NOT NULL COLLATE pg_catalog."C",
     provider text CONSTRAINT analytics_latencies_provider_not_null NOT NULL COLLATE pg_catalog."C",
     operation text CONSTRAINT analytics_latencies_operation_not_null NOT NULL COLLATE pg_catalog."C",
-    CONSTRAINT analytics_latencies_range CHECK (((measure = ANY (ARRAY[0, 1])) AND ((bucket >= 0) AND (bucket <= 500))))
+    CONSTRAINT analytics_latencies_range CHECK ((((measure >= 0) AND (measure <= 6)) AND ((bucket >= 0) AND (bucket <= 500))))
 )
 WITH (fillfactor='70');
 
@@ -1113,6 +1170,10 @@ ALTER TABLE ONLY public.analytics_accounts ATTACH PARTITION public.analytics_acc
 
 ALTER TABLE ONLY public.analytics_accounts ATTACH PARTITION public.analytics_accounts_1 FOR VALUES IN ('1');
 
+ALTER TABLE ONLY public.analytics_errors ATTACH PARTITION public.analytics_errors_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.analytics_errors ATTACH PARTITION public.analytics_errors_1 FOR VALUES IN ('1');
+
 ALTER TABLE ONLY public.analytics_generations ATTACH PARTITION public.analytics_generations_0 FOR VALUES IN ('0');
 
 ALTER TABLE ONLY public.analytics_generations ATTACH PARTITION public.analytics_generations_1 FOR VALUES IN ('1');
@@ -1170,6 +1231,15 @@ ALTER TABLE ONLY public.analytics_accounts_0
 
 ALTER TABLE ONLY public.analytics_accounts_1
     ADD CONSTRAINT analytics_accounts_1_pkey PRIMARY KEY (build, account_id);
+
+ALTER TABLE ONLY public.analytics_errors
+    ADD CONSTRAINT analytics_errors_key PRIMARY KEY (build, day, account_id, model, provider, operation, error_class);
+
+ALTER TABLE ONLY public.analytics_errors_0
+    ADD CONSTRAINT analytics_errors_0_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, error_class);
+
+ALTER TABLE ONLY public.analytics_errors_1
+    ADD CONSTRAINT analytics_errors_1_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, error_class);
 
 ALTER TABLE ONLY public.analytics_generations
     ADD CONSTRAINT analytics_generations_key PRIMARY KEY (build, day, account_id, model, provider, operation, outcome);
@@ -1432,6 +1502,10 @@ ALTER INDEX public.analytics_accounts_opened_on ATTACH PARTITION public.analytic
 
 ALTER INDEX public.analytics_accounts_key ATTACH PARTITION public.analytics_accounts_1_pkey;
 
+ALTER INDEX public.analytics_errors_key ATTACH PARTITION public.analytics_errors_0_pkey;
+
+ALTER INDEX public.analytics_errors_key ATTACH PARTITION public.analytics_errors_1_pkey;
+
 ALTER INDEX public.analytics_generations_key ATTACH PARTITION public.analytics_generations_0_pkey;
 
 ALTER INDEX public.analytics_generations_key ATTACH PARTITION public.analytics_generations_1_pkey;
@@ -1555,6 +1629,12 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_accounts TO holdfast_app;
 GRANT TRUNCATE ON TABLE public.analytics_accounts_0 TO holdfast_app;
 
 GRANT TRUNCATE ON TABLE public.analytics_accounts_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_errors TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_errors_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_errors_1 TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_generations TO holdfast_app;
 

@@ -1,4 +1,5 @@
--- Count generations that ended: what they were, used and cost us, how long they took, and that their accounts were active.
+-- Count generations that ended: what they were, used and cost us, how long they took, why they failed, and that their
+-- accounts were active. They count under the provider that served them; before one did, under that of the model.
 -- Bucket n of a histogram holds the times above 1.05^(n-1) ms, up to and with 1.05^n ms; bucket 0 all up to 1 ms.
 -- Returns: one row: how many of them there are, ended.
 WITH ended AS (
@@ -10,11 +11,15 @@ WITH ended AS (
 
 found AS MATERIALIZED (
     SELECT
-        ended.day, generations.id, generations.account_id, generations.model, generations.provider,
-        generations.mode AS operation, generations.status AS outcome, generations.partial, generations.usage_estimated,
+        ended.day, generations.id, generations.account_id, generations.model,
+        coalesce(generations.served_provider, generations.provider) AS provider, generations.mode AS operation,
+        generations.status AS outcome, generations.partial, generations.usage_estimated,
         generations.input_tokens, generations.output_tokens, generations.cache_read_tokens,
         generations.cache_write_tokens, generations.reasoning_tokens, generations.shortfall, generations.created_at,
-        generations.first_token_at, generations.finished_at
+        generations.first_token_at, generations.finished_at, generations.fallback_used, generations.cache_hit,
+        generations.input_length, generations.images, generations.pixels, generations.duration_ms,
+        generations.characters, generations.database_us, generations.cache_read_us, generations.credit_us,
+        generations.provider_us, generations.cache_write_us, generations.error_code
     FROM ended
     INNER JOIN generations ON ended.generation_id = generations.id AND ended.account_id = generations.account_id
     WHERE generations.status >= 2
@@ -25,7 +30,9 @@ counted AS (
         found.day, found.account_id, found.model, found.provider, found.operation, found.outcome,
         1 AS generations, found.partial::integer AS partial_outputs, found.usage_estimated::integer AS estimated_usages,
         found.input_tokens, found.output_tokens, found.cache_read_tokens, found.cache_write_tokens,
-        found.reasoning_tokens, found.shortfall, 0 AS calls, 0 AS calls_of_unknown_cost, 0::bigint AS cost_microdollars
+        found.reasoning_tokens, found.shortfall, 0 AS calls, 0 AS calls_of_unknown_cost, 0::bigint AS cost_microdollars,
+        found.fallback_used::integer AS fallbacks_used, found.cache_hit::integer AS cache_hits, found.input_length,
+        found.images, found.pixels, found.duration_ms, found.characters
     FROM found
     UNION ALL
     SELECT
@@ -34,7 +41,9 @@ counted AS (
         0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_tokens,
         0 AS reasoning_tokens, 0 AS shortfall, 1 AS calls,
         (generation_attempts.cost_microdollars IS NULL)::integer AS calls_of_unknown_cost,
-        generation_attempts.cost_microdollars
+        generation_attempts.cost_microdollars,
+        0 AS fallbacks_used, 0 AS cache_hits, 0 AS input_length,
+        0 AS images, 0 AS pixels, 0 AS duration_ms, 0 AS characters
     FROM found
     INNER JOIN generation_attempts
         ON found.id = generation_attempts.generation_id AND found.account_id = generation_attempts.account_id
@@ -44,7 +53,8 @@ generations_added AS (
     INSERT INTO analytics_generations AS kept (
         build, day, account_id, model, provider, operation, outcome, generations, partial_outputs, estimated_usages,
         input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, credits, shortfall, calls,
-        calls_of_unknown_cost, cost_microdollars
+        calls_of_unknown_cost, cost_microdollars, fallbacks_used, cache_hits, input_length, images, pixels, duration_ms,
+        characters
     )
     SELECT
         %(build)s, counted.day, counted.account_id, counted.model, counted.provider, counted.operation, counted.outcome,
@@ -52,7 +62,10 @@ generations_added AS (
         coalesce(sum(counted.input_tokens), 0), coalesce(sum(counted.output_tokens), 0),
         coalesce(sum(counted.cache_read_tokens), 0), coalesce(sum(counted.cache_write_tokens), 0),
         coalesce(sum(counted.reasoning_tokens), 0), 0, coalesce(sum(counted.shortfall), 0), sum(counted.calls),
-        sum(counted.calls_of_unknown_cost), coalesce(sum(counted.cost_microdollars), 0)
+        sum(counted.calls_of_unknown_cost), coalesce(sum(counted.cost_microdollars), 0),
+        sum(counted.fallbacks_used), sum(counted.cache_hits), coalesce(sum(counted.input_length), 0),
+        coalesce(sum(counted.images), 0), coalesce(sum(counted.pixels), 0), coalesce(sum(counted.duration_ms), 0),
+        coalesce(sum(counted.characters), 0)
     FROM counted
     GROUP BY
         counted.day, counted.account_id, counted.model, counted.provider, counted.operation, counted.outcome
@@ -69,22 +82,34 @@ generations_added AS (
         shortfall = kept.shortfall + excluded.shortfall,
         calls = kept.calls + excluded.calls,
         calls_of_unknown_cost = kept.calls_of_unknown_cost + excluded.calls_of_unknown_cost,
-        cost_microdollars = kept.cost_microdollars + excluded.cost_microdollars
+        cost_microdollars = kept.cost_microdollars + excluded.cost_microdollars,
+        fallbacks_used = kept.fallbacks_used + excluded.fallbacks_used,
+        cache_hits = kept.cache_hits + excluded.cache_hits,
+        input_length = kept.input_length + excluded.input_length,
+        images = kept.images + excluded.images,
+        pixels = kept.pixels + excluded.pixels,
+        duration_ms = kept.duration_ms + excluded.duration_ms,
+        characters = kept.characters + excluded.characters
 ),
 
 measured AS (
     SELECT
         found.day, found.account_id, found.model, found.provider, found.operation, found.outcome, taken.measure,
         ceil(
-            ln(least(greatest(extract(EPOCH FROM taken.duration)::double precision * 1000, 1), 1e10)) / ln(1.05)
+            ln(least(greatest(taken.ms, 1), 1e10)) / ln(1.05)
         )::smallint AS bucket
     FROM found
     CROSS JOIN LATERAL (
         VALUES
-        (0, found.finished_at - found.created_at),
-        (1, found.first_token_at - found.created_at)
-    ) AS taken (measure, duration)
-    WHERE taken.duration IS NOT NULL
+        (0, extract(EPOCH FROM found.finished_at - found.created_at)::double precision * 1000),
+        (1, extract(EPOCH FROM found.first_token_at - found.created_at)::double precision * 1000),
+        (2, found.database_us::double precision / 1000),
+        (3, found.cache_read_us::double precision / 1000),
+        (4, found.credit_us::double precision / 1000),
+        (5, found.provider_us::double precision / 1000),
+        (6, found.cache_write_us::double precision / 1000)
+    ) AS taken (measure, ms)
+    WHERE taken.ms IS NOT NULL
 ),
 
 latencies_added AS (
@@ -99,6 +124,19 @@ latencies_added AS (
         measured.day, measured.account_id, measured.model, measured.provider, measured.operation, measured.outcome,
         measured.measure, measured.bucket
     ON CONFLICT (build, day, account_id, model, provider, operation, outcome, measure, bucket) DO UPDATE
+    SET generations = kept.generations + excluded.generations
+),
+
+errors_added AS (
+    INSERT INTO analytics_errors AS kept (
+        build, day, account_id, model, provider, operation, error_class, generations
+    )
+    SELECT
+        %(build)s, found.day, found.account_id, found.model, found.provider, found.operation, found.error_code, count(*)
+    FROM found
+    WHERE found.outcome = 4 AND found.error_code IS NOT NULL
+    GROUP BY found.day, found.account_id, found.model, found.provider, found.operation, found.error_code
+    ON CONFLICT (build, day, account_id, model, provider, operation, error_class) DO UPDATE
     SET generations = kept.generations + excluded.generations
 ),
 

@@ -34,7 +34,12 @@ spending AS MATERIALIZED (
 placed AS MATERIALIZED (
     SELECT
         spending.day, spending.account_id, spending.amount, spending.body -> 'draws' AS draws,
-        generations.model, generations.provider, generations.mode AS operation,
+        generations.model, generations.mode AS operation,
+        -- What was taken by hand may be read before the generation ended and again after: always the same must come of it.
+        CASE
+            WHEN spending.is_settlement THEN coalesce(generations.served_provider, generations.provider)
+            ELSE generations.provider
+        END AS provider,
         CASE WHEN spending.is_settlement THEN generations.status ELSE 4 END AS outcome
     FROM spending
     INNER JOIN generations

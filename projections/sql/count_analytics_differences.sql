@@ -11,6 +11,10 @@ WITH figures AS (
     FROM analytics_latencies
     UNION ALL
     SELECT
+        analytics_errors.build, 'analytics_errors' AS name, to_jsonb(analytics_errors) - 'build' AS figure
+    FROM analytics_errors
+    UNION ALL
+    SELECT
         analytics_revenue.build, 'analytics_revenue' AS name, to_jsonb(analytics_revenue) - 'build' AS figure
     FROM analytics_revenue
     UNION ALL

@@ -25,7 +25,7 @@ from workers.streams.hub import StreamHub
 
 FAILING_SHARE = 0.2
 CANCELLED_SHARE = 0.04
-CACHED_SHARE = 0.1
+CACHED_SHARE = 0.2
 ANSWER = ("What you ", "asked for", " was 42, ", "and more", " besides.")
 OVERLOADED = failure(503, "The engine is overloaded", kind="service_unavailable_error")
 
@@ -34,6 +34,7 @@ FAULTS: tuple[Callable[[], Answer], ...] = (
     lambda: failure(429, "slower", kind="requests", code="rate_limit_exceeded"),
     lambda: failure(500, "The server had an error", kind="server_error"),
     lambda: OVERLOADED,
+    lambda: failure(429, "You exceeded your quota", kind="insufficient_quota", code="insufficient_quota"),
     lambda: failure(400, "no", kind="invalid_request_error"),
     lambda: json_answer(502, {"no": "error"}),
     lambda: no_answer(Cut()),
@@ -149,9 +150,10 @@ class Chaos:
 
     async def _break_things(self, running: list[subprocess.Popen[bytes]], over: asyncio.Event, for_s: float) -> None:
         dice, ends_s = random.Random(f"{self.seed} breaks"), time.monotonic() + for_s
+        planned = dice.sample(["kill", "flush"], 2)
         while time.monotonic() < ends_s and not over.is_set():
             await _until(time.monotonic() + dice.uniform(0.5, 2.5), over)
-            if dice.random() < 0.6:
+            if (planned.pop() if planned else dice.choice(["kill", "kill", "flush"])) == "kill":
                 victim = dice.randrange(len(running))
                 kill(running[victim])
                 running[victim] = self.platform.start_worker()

@@ -45,8 +45,10 @@ DAY_US = 86_400_000_000
 TABLES = {
     "analytics_generations": "day, account_id, model, provider, operation, outcome, generations, partial_outputs,"
     " estimated_usages, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, credits,"
-    " shortfall, calls, calls_of_unknown_cost, cost_microdollars",
+    " shortfall, calls, calls_of_unknown_cost, cost_microdollars, fallbacks_used, cache_hits, input_length, images,"
+    " pixels, duration_ms, characters",
     "analytics_latencies": "day, account_id, model, provider, operation, outcome, measure, bucket, generations",
+    "analytics_errors": "day, account_id, model, provider, operation, error_class, generations",
     "analytics_revenue": "day, account_id, model, provider, operation, outcome, currency, credits, revenue",
     "analytics_account_days": "day, account_id, generations, freezes, charges, purchases, bought, granted, spent",
     "analytics_accounts": "account_id, opened_at, opened_on, first_bought_at",

@@ -10,6 +10,10 @@ WITH anew AS (
     FROM pg_temp.analytics_latencies
     UNION ALL
     SELECT
+        'analytics_errors' AS name, to_jsonb(analytics_errors) AS figure
+    FROM pg_temp.analytics_errors
+    UNION ALL
+    SELECT
         'analytics_revenue' AS name, to_jsonb(analytics_revenue) AS figure
     FROM pg_temp.analytics_revenue
     UNION ALL
@@ -32,6 +36,11 @@ kept AS (
         'analytics_latencies' AS name, to_jsonb(analytics_latencies) AS figure
     FROM public.analytics_latencies
     WHERE analytics_latencies.build = %(build)s
+    UNION ALL
+    SELECT
+        'analytics_errors' AS name, to_jsonb(analytics_errors) AS figure
+    FROM public.analytics_errors
+    WHERE analytics_errors.build = %(build)s
     UNION ALL
     SELECT
         'analytics_revenue' AS name, to_jsonb(analytics_revenue) AS figure
