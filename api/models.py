@@ -12,7 +12,8 @@ from api.answers import Answer
 from api.cursors import Page
 from api.fields import CreditsOrNone, Moment, credits_of, moment_us, parse_credits_or_zero
 from api.idempotency import once
-from api.principal import ADMINS, AUDITORS, EVERYONE
+from api.ownership import own_account
+from api.principal import ADMINS, AUDITORS, EVERYONE, Role
 from api.requests import ApiRequest
 from ledger.rows import from_us
 from workers.models import (
@@ -140,8 +141,12 @@ class PriceVersionAnswer(Struct, frozen=True, kw_only=True):
 
 @get("/v1/models", opt={"roles": EVERYONE})
 async def list_offered(request: ApiRequest) -> Answer[Page[ModelAnswer]]:
-    """List the models that can be used here, with their prices; always in one page."""
-    offered = await request.services.generations.catalogue.models()
+    """List the models that the caller may use, with their prices; always in one page."""
+    generations = request.services.generations
+    offered = await generations.catalogue.models()
+    if request.principal.role is Role.user:
+        tier = await generations.tiers.of(own_account(request.principal))
+        offered = tuple(model for model in offered if tier.name in model.definition.tiers)
     return Answer(Page([model_answer(model) for model in offered], None))
 
 

@@ -61,10 +61,20 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
     platform = settings.platform
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database(platform.database_url, name="holdfast web", max_size=POOL_SIZE)
+            Database(
+                platform.database_url,
+                name="holdfast web",
+                max_size=POOL_SIZE,
+                statement_timeout_s=platform.database_timeout_s,
+            )
         )
         requests_database = await stack.enter_async_context(
-            Database(platform.database_url, name="holdfast web requests", max_size=POOL_SIZE)
+            Database(
+                platform.database_url,
+                name="holdfast web requests",
+                max_size=POOL_SIZE,
+                statement_timeout_s=platform.database_timeout_s,
+            )
         )
         lookups = await stack.enter_async_context(LookupConnection(platform.database_url))
         announcer = await stack.enter_async_context(BalanceAnnouncer(platform.redis_url))

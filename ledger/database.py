@@ -60,10 +60,13 @@ async def connect(
 class Database:
     """A bounded pool of connections as the application's role."""
 
-    def __init__(self, url: str, *, name: str = "holdfast", max_size: int = 8) -> None:
+    def __init__(
+        self, url: str, *, name: str = "holdfast", max_size: int = 8, statement_timeout_s: float | None = None
+    ) -> None:
         self.url = url
+        limited = {} if statement_timeout_s is None else {"statement_timeout": str(round(statement_timeout_s * 1_000))}
         self._pool = AsyncConnectionPool[AsyncConnection[rows.TupleRow]](
-            application_conninfo(url, name=name),
+            application_conninfo(url, name=name, settings=limited),
             min_size=1,
             max_size=max_size,
             timeout=CONNECT_TIMEOUT_S,

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
-from ledger.rows import from_us
+from ledger.database import Database
+from ledger.rows import from_us, to_us
+from workers.generations import sql, usage_of
 from workers.providers import Usage
 
 MAX_MESSAGE_CHARACTERS: Final = 2_000
@@ -28,6 +31,32 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     provider_message: str | None = None
     """The provider's own words where it failed, for administrators."""
     upstream_request_id: str | None = None
+
+
+async def read_calls(database: Database, generation_id: UUID) -> tuple[Call, ...]:
+    """Return the calls that were made for a generation, in their order; none if there is no such generation."""
+    async with database.connection() as connection:
+        rows = await (await connection.execute(sql.READ_CALLS, {"generation_id": generation_id})).fetchall()
+    return tuple(
+        Call(
+            attempt=attempt,
+            call=call,
+            model=model or "",
+            provider=provider,
+            outcome=outcome,
+            started_at_us=None if started_at is None else to_us(started_at),
+            ended_at_us=to_us(ended_at),
+            cost_microdollars=cost,
+            status_code=status_code,
+            provider_message=provider_message,
+            upstream_request_id=upstream_request_id,
+            usage=usage_of(counts),
+        )
+        for (
+            attempt, call, model, provider, outcome, started_at, ended_at, cost, status_code, provider_message,
+            upstream_request_id, *counts,
+        ) in rows
+    )  # fmt: skip
 
 
 def encode_calls(calls: Sequence[Call]) -> str:

@@ -220,7 +220,7 @@ def generation_of_row(row: Sequence[Any]) -> Generation:
         attempts=attempts,
         retry_of=retry_of,
         request_id=request_id,
-        usage=_usage_of(usage),
+        usage=usage_of(usage),
         usage_estimated=usage_estimated,
         finish_reason=finish_reason,
         error=None if error_code is None else Failure(code=error_code, message=error_message),
@@ -261,7 +261,7 @@ def _state_of_row(row: Sequence[Any]) -> GenerationState:
         text=bytes(output or b"").decode(),
         text_length=length,
         text_sha256=sha256,
-        usage=usage_numbers(_usage_of(usage)),
+        usage=usage_numbers(usage_of(usage)),
         cost_microcredits=cost,
         error=None if error_code is None else Failure(code=error_code, message=error_message),
         artifacts=[] if artifacts is None else msgspec.json.decode(bytes(artifacts)),
@@ -270,7 +270,8 @@ def _state_of_row(row: Sequence[Any]) -> GenerationState:
     return GenerationState(epoch=end_epoch, terminal=terminal)
 
 
-def _usage_of(counts: Sequence[int | None]) -> Usage | None:
+def usage_of(counts: Sequence[int | None]) -> Usage | None:
+    """Build usage from its columns, in the order of its fields; `None` where nobody knows."""
     if counts[0] is None:
         return None
     return Usage(**{name: count or 0 for name, count in zip(Usage.__struct_fields__, counts, strict=True)})

@@ -65,7 +65,12 @@ class WorkerRuntime:
         async with contextlib.AsyncExitStack() as stack:
             settings = self._settings
             database = await stack.enter_async_context(
-                Database(settings.database_url, name="holdfast worker", max_size=POOL_SIZE)
+                Database(
+                    settings.database_url,
+                    name="holdfast worker",
+                    max_size=POOL_SIZE,
+                    statement_timeout_s=settings.database_timeout_s,
+                )
             )
             announcer = await stack.enter_async_context(BalanceAnnouncer(settings.redis_url))
             providers = ProviderRegistry(settings.environment)

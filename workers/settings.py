@@ -12,6 +12,8 @@ DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_WORKER_THREADS: Final = 512
 MAX_WORKER_THREADS: Final = 4_096
 DEFAULT_FREE_SHARE: Final = 0.5
+DEFAULT_DATABASE_TIMEOUT_S: Final = 5
+MAX_DATABASE_TIMEOUT_S: Final = 600
 MAX_PROVIDER_LIMIT: Final = 1_000_000
 
 
@@ -32,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How much of those may be generations of the free tier."""
     provider_limits: Mapping[str, int] = {}
     """How many calls may run at a provider at once, in all workers together; no limit for one that is not named."""
+    database_timeout_s: int = DEFAULT_DATABASE_TIMEOUT_S
+    """How long one statement for a request or a generation may take. The ledger writer has a limit of its own."""
     log_format: str = "auto"
     log_level: str = "info"
     environment: Mapping[str, str] = {}
@@ -57,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             worker_threads=_number(given, "HOLDFAST_WORKER_THREADS", DEFAULT_WORKER_THREADS, MAX_WORKER_THREADS),
             free_share=_share(given, "HOLDFAST_FREE_SHARE", DEFAULT_FREE_SHARE),
             provider_limits=_limits(given, "HOLDFAST_PROVIDER_LIMITS"),
+            database_timeout_s=_number(
+                given, "HOLDFAST_DATABASE_TIMEOUT_S", DEFAULT_DATABASE_TIMEOUT_S, MAX_DATABASE_TIMEOUT_S
+            ),
             log_format=_choice(given, "HOLDFAST_LOG_FORMAT", "auto", {"auto", "json", "console"}),
             log_level=_choice(given, "HOLDFAST_LOG_LEVEL", "info", {"debug", "info", "warning", "error"}),
             environment=dict(given),

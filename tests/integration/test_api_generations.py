@@ -194,3 +194,43 @@ async def test_a_model_that_makes_no_sense_is_refused(api: Api) -> None:
 
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_model")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "model_not_found")
+
+
+async def test_a_user_is_shown_only_models_that_are_for_them(api: Api) -> None:
+    headers, _ = await api.user()
+    model = {"provider": "echo", "upstream_name": "echo", "tiers": ["paid"]}
+    await api.client.put("/v1/models/dear", json=model)
+    await api.post("/v1/models/dear/prices", {"prices": {"per_job": "1"}})
+
+    shown = {item["name"] for item in (await api.get("/v1/models", headers=headers)).json()["items"]}
+    everyone = {item["name"] for item in (await api.get("/v1/models")).json()["items"]}
+    refused = await api.post(PATH, {"model": "dear", "input": {"prompt": "x"}}, headers=headers)
+
+    assert "dear" in everyone - shown
+    assert (refused.status_code, refused.json()["code"]) == (403, "tier_required")
+
+
+async def test_who_made_a_model_what_it_is_can_be_read(api: Api) -> None:
+    for enabled in (True, False):
+        await api.client.put("/v1/models/mine", json={"provider": "echo", "upstream_name": "x", "enabled": enabled})
+
+    versions = (await api.get("/v1/models/mine/versions")).json()["items"]
+
+    assert [(each["version"], each["definition"]["enabled"], each["created_by"]) for each in versions] == [
+        (2, False, "bootstrap"),
+        (1, True, "bootstrap"),
+    ]
+
+
+async def test_the_calls_of_a_generation_are_for_those_who_answer_for_their_cost(api: Api) -> None:
+    headers, account_id = await api.user()
+    await api.post(f"/v1/accounts/{account_id}/grants", {"amount": "10", "reason": "test"}, key="g")
+    generation = (await api.post(PATH, {"model": "echo", "input": {"prompt": "x"}}, headers=headers)).json()
+
+    mine = await api.get(f"{PATH}/{generation['id']}/calls", headers=headers)
+    listed = await api.get(f"{PATH}/{generation['id']}/calls")
+    unknown = await api.get(f"{PATH}/{uuid4()}/calls")
+
+    assert mine.status_code == 403
+    assert (listed.status_code, listed.json()["items"]) == (200, [])
+    assert unknown.status_code == 404

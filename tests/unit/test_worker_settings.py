@@ -30,6 +30,11 @@ def test_the_broker_has_the_next_database_of_the_same_redis(redis_url: str, brok
     assert broker_url_beside(redis_url) == broker_url
 
 
+def test_a_statement_has_five_seconds_unless_said_otherwise() -> None:
+    assert Settings.from_environment(DATABASE).database_timeout_s == 5
+    assert Settings.from_environment({**DATABASE, "HOLDFAST_DATABASE_TIMEOUT_S": "20"}).database_timeout_s == 20
+
+
 def test_a_broker_url_of_its_own_wins() -> None:
     settings = Settings.from_environment({**DATABASE, "BROKER_URL": "redis://elsewhere/0"})
 
