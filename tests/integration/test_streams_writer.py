@@ -52,6 +52,21 @@ async def test_the_first_text_is_appended_at_once_and_what_follows_is_coalesced(
     assert stream.output_text == "abc"
 
 
+async def test_the_first_text_does_not_wait_for_its_turn_although_the_start_has_just_been_sent(
+    redis: Redis, redis_url: str, generation_id: str
+) -> None:
+    async with StreamWriter(redis_url, coalesce_s=3_600) as writer:
+        stream = writer.open(generation_id, epoch=1, model="echo")
+        await eventually(lambda: stream.outgoing.is_drained)
+
+        stream.text("a")
+        await eventually(lambda: stream.outgoing.is_drained)
+        stream.text("b")
+
+        assert [payload for _, kind, payload in await entries_of(redis, generation_id) if kind == "t"] == ["a"]
+        assert not stream.outgoing.is_drained
+
+
 async def test_a_stream_ends_with_the_terminal_state_and_is_let_go(
     redis: Redis, stream_writer: StreamWriter, generation_id: str
 ) -> None:

@@ -54,6 +54,8 @@ class GenerationStream:
         self.outgoing = Outgoing(generation_id, epoch)
         self.may_append = may_append
         self.last_sent_s = float("-inf")
+        self.has_spoken = False
+        """Whether readers have been sent more than that it began."""
         self.drained = asyncio.Event()
         self._sender = sender
         self._is_finished = False

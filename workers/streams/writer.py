@@ -28,6 +28,7 @@ REST_PER_WORK: Final = 4.0
 """With many streams, text gathers for this many times as long as it takes to send it, so that a process with a thousand
 spends a fifth of its time on this at most, and its readers get fewer and larger deltas."""
 
+START_SEQ: Final = 1
 BUSY_STREAMS: Final = 16
 PROMPT_AFTER_S: Final = 0.15
 """A stream that was quiet for this long sends its next text at once."""
@@ -100,15 +101,15 @@ class StreamWriter:
 
     def note(self, stream: GenerationStream) -> None:
         """Take note that the stream has something to send."""
-        if stream not in self._dirty:
+        is_news = stream not in self._dirty
+        if is_news:
             self._dirty[stream] = None
             stream.drained.clear()
-            if time.monotonic() - stream.last_sent_s >= PROMPT_AFTER_S:
-                self._prompt[stream] = None
-            self._wake.set()
-        elif stream.outgoing.pieces_waiting >= COALESCE_PIECES and stream not in self._prompt:
+        if stream not in self._prompt and self._is_urgent(stream, is_news=is_news):
             self._prompt[stream] = None
-            self._wake.set()
+        elif not is_news:
+            return
+        self._wake.set()
 
     async def drain(self, stream: GenerationStream, timeout_s: float) -> bool:
         """Send what the stream has without waiting for its turn; false if it was not taken in time."""
@@ -129,6 +130,12 @@ class StreamWriter:
         for streams in (self._open, self._dirty, self._prompt):
             streams.pop(stream, None)
         stream.drained.set()
+
+    def _is_urgent(self, stream: GenerationStream, *, is_news: bool) -> bool:
+        """Whether this waits for no turn: what comes first after `start`, or after a silence, or has become much."""
+        if not stream.has_spoken or stream.outgoing.pieces_waiting >= COALESCE_PIECES:
+            return True
+        return is_news and time.monotonic() - stream.last_sent_s >= PROMPT_AFTER_S
 
     async def _run(self) -> None:
         while True:
@@ -204,6 +211,7 @@ class StreamWriter:
             if stream in failed:
                 continue
             stream.last_sent_s = now_s
+            stream.has_spoken = stream.has_spoken or step.confirms > START_SEQ
             if not stream.outgoing.settle(step, reply):
                 failed.add(stream)
                 _log.info("stream_append_refused", generation_id=stream.generation_id, reply=str(reply))
