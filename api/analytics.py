@@ -62,6 +62,11 @@ class UsageItem(Struct, frozen=True, kw_only=True):
     first_token_p50_ms: int | None
     first_token_p95_ms: int | None
     first_token_p99_ms: int | None
+    input_length: int
+    images: int
+    pixels: int
+    duration_ms: int
+    characters: int
 
 
 class MarginItem(Struct, frozen=True, kw_only=True):
@@ -91,6 +96,10 @@ class SuccessItem(Struct, frozen=True, kw_only=True):
     failed: int
     partial_outputs: int
     success_rate: str | None
+    fallbacks_used: int
+    fallback_rate: str | None
+    cache_hits: int
+    cache_hit_rate: str | None
 
 
 class TopAccountItem(Struct, frozen=True, kw_only=True):
@@ -241,6 +250,11 @@ def _usage_item(row: reports.Usage) -> UsageItem:
         first_token_p50_ms=latency_ms(row.first_token_p50),
         first_token_p95_ms=latency_ms(row.first_token_p95),
         first_token_p99_ms=latency_ms(row.first_token_p99),
+        input_length=row.input_length,
+        images=row.images,
+        pixels=row.pixels,
+        duration_ms=row.duration_ms,
+        characters=row.characters,
     )
 
 
@@ -267,6 +281,10 @@ def _success_item(row: reports.Success) -> SuccessItem:
         failed=row.failed,
         partial_outputs=row.partial_outputs,
         success_rate=row.success_rate,
+        fallbacks_used=row.fallbacks_used,
+        fallback_rate=row.fallback_rate,
+        cache_hits=row.cache_hits,
+        cache_hit_rate=row.cache_hit_rate,
     )
 
 

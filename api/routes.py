@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler
 from api import (
     accounts,
     analytics,
+    analytics_figures,
     batch,
     freezes,
     generation_batches,
@@ -89,6 +90,8 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     analytics.usage,
     analytics.margin,
     analytics.success_rates,
+    analytics_figures.errors,
+    analytics_figures.timings,
     analytics.top_accounts,
     analytics.daily_active,
     analytics.conversion,

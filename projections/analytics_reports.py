@@ -63,10 +63,18 @@ class Usage(msgspec.Struct, frozen=True):
     first_token_p50: int | None
     first_token_p95: int | None
     first_token_p99: int | None
+    input_length: int
+    images: int
+    pixels: int
+    duration_ms: int
+    characters: int
 
 
 class Success(msgspec.Struct, frozen=True):
-    """How generations ended; `success_rate` is the decimal share of those not cancelled that completed."""
+    """How generations ended; `success_rate` is the decimal share of those not cancelled that completed.
+
+    The other rates are shares of all of them.
+    """
 
     key: str
     generations: int
@@ -75,6 +83,32 @@ class Success(msgspec.Struct, frozen=True):
     failed: int
     partial_outputs: int
     success_rate: str | None
+    fallbacks_used: int
+    fallback_rate: str | None
+    cache_hits: int
+    cache_hit_rate: str | None
+
+
+class Failures(msgspec.Struct, frozen=True):
+    """How many generations failed for one class of reasons, and the decimal share of those not cancelled that did."""
+
+    place: str
+    key: str
+    error_class: str
+    generations: int
+    error_rate: str | None
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """How long one part of generations that completed took; percentiles are buckets, see `latency_ms`."""
+
+    place: str
+    key: str
+    part: str
+    generations: int
+    p50: int
+    p95: int
+    p99: int
 
 
 class Margin(msgspec.Struct, frozen=True):
@@ -132,6 +166,16 @@ async def read_usage(database: Database, days: Days, *, by: Grouping, after: str
 async def read_success(database: Database, days: Days, *, by: Grouping, after: str, limit: int) -> Report[Success]:
     """Return how generations ended by one thing, in the order of its keys, those after `after`."""
     return await _read(database, sql.READ_SUCCESS, Success, days, {"by": by, "after": after, "limit": limit})
+
+
+async def read_errors(database: Database, days: Days, *, by: Grouping, after: str, limit: int) -> Report[Failures]:
+    """Return why generations failed by one thing and class of error, in the order of `place`, those after `after`."""
+    return await _read(database, sql.READ_ERRORS, Failures, days, {"by": by, "after": after, "limit": limit})
+
+
+async def read_timings(database: Database, days: Days, *, by: Grouping, after: str, limit: int) -> Report[Timing]:
+    """Return where the time went by one thing and part of it, in the order of `place`, those after `after`."""
+    return await _read(database, sql.READ_TIMINGS, Timing, days, {"by": by, "after": after, "limit": limit})
 
 
 async def read_margin(database: Database, days: Days, *, by: Grouping, after: str, limit: int) -> Report[Margin]:

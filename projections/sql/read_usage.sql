@@ -32,7 +32,12 @@ figures AS (
         sum(analytics_generations.shortfall) AS shortfall,
         sum(analytics_generations.calls) AS calls,
         sum(analytics_generations.calls_of_unknown_cost) AS calls_of_unknown_cost,
-        sum(analytics_generations.cost_microdollars) AS cost_microdollars
+        sum(analytics_generations.cost_microdollars) AS cost_microdollars,
+        sum(analytics_generations.input_length) AS input_length,
+        sum(analytics_generations.images) AS images,
+        sum(analytics_generations.pixels) AS pixels,
+        sum(analytics_generations.duration_ms) AS duration_ms,
+        sum(analytics_generations.characters) AS characters
     FROM analytics_generations
     WHERE
         analytics_generations.build = (SELECT build.build FROM build)
@@ -65,6 +70,7 @@ buckets AS (
         analytics_latencies.build = (SELECT build.build FROM build)
         AND analytics_latencies.day BETWEEN %(first_day)s AND %(last_day)s
         AND analytics_latencies.outcome = 2
+        AND analytics_latencies.measure IN (0, 1)
     GROUP BY key, analytics_latencies.measure, analytics_latencies.bucket
 ),
 
@@ -105,7 +111,8 @@ SELECT
     build.seq, build.updated_at, build.behind, page.key, page.generations, page.input_tokens, page.output_tokens,
     page.cache_read_tokens, page.cache_write_tokens, page.reasoning_tokens, page.credits, page.shortfall, page.calls,
     page.calls_of_unknown_cost, page.cost_microdollars, percentiles.latency_p50, percentiles.latency_p95,
-    percentiles.latency_p99, percentiles.first_token_p50, percentiles.first_token_p95, percentiles.first_token_p99
+    percentiles.latency_p99, percentiles.first_token_p50, percentiles.first_token_p95, percentiles.first_token_p99,
+    page.input_length, page.images, page.pixels, page.duration_ms, page.characters
 FROM build
 LEFT JOIN page ON TRUE
 LEFT JOIN percentiles ON page.key = percentiles.key

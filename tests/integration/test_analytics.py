@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
@@ -17,8 +18,10 @@ from projections.analytics_reports import (
     latency_ms,
     read_conversion,
     read_daily_active,
+    read_errors,
     read_margin,
     read_success,
+    read_timings,
     read_top_accounts,
     read_usage,
 )
@@ -212,6 +215,45 @@ async def test_a_page_of_usage_goes_on_after_a_key(
 
     assert (first[0].key, second[0].key, nothing.rows) == ("echo", "gratis", ())
     assert nothing.seq > 0
+
+
+async def test_failures_are_counted_by_the_class_of_their_error(
+    context: GenerationContext, worker: WorkerRuntime, database: Database
+) -> None:
+    buyer, tester = await some_generations(context, worker)
+    await bring_up_all(database)
+
+    by_user = (await read_errors(database, AROUND_NOW, by="user", after="", limit=10)).rows
+    by_model = (await read_errors(database, AROUND_NOW, by="model", after="", limit=10)).rows
+    after_it = await read_errors(database, AROUND_NOW, by="model", after=by_model[0].place, limit=10)
+
+    assert [(row.key, row.error_class, row.generations) for row in by_user] == [(str(tester), "freeze_expired", 2)]
+    assert str(buyer) not in {row.key for row in by_user}
+    assert [(row.key, row.error_class, row.error_rate) for row in by_model] == [("echo", "freeze_expired", "0.4")]
+    assert after_it.rows == ()
+
+
+async def test_every_part_of_the_time_has_its_percentiles(
+    context: GenerationContext, worker: WorkerRuntime, database: Database
+) -> None:
+    account_id = await account_with(context)
+    for _ in range(2):
+        request = structs.replace(asks_for("the same again"), cache=True)
+        generation = (await admit(context, account_id, request, request_id="r")).generation
+        await worker.run(generation.id, account_id=account_id)
+    await bring_up_all(database)
+
+    timings = (await read_timings(database, AROUND_NOW, by="user", after="", limit=10)).rows
+    (success,) = (await read_success(database, AROUND_NOW, by="provider", after="", limit=10)).rows
+    (usage,) = (await read_usage(database, AROUND_NOW, by="operation", after="", limit=10)).rows
+
+    assert {row.part: row.generations for row in timings} == {
+        "total": 2, "first_token": 2, "database": 2, "cache_read": 2, "credit": 2, "provider": 2, "cache_write": 1,
+    }  # fmt: skip
+    assert all(row.p50 <= row.p95 <= row.p99 for row in timings)
+    assert (success.key, success.cache_hits, success.cache_hit_rate) == ("echo", 1, "0.5")
+    assert (success.fallbacks_used, success.fallback_rate) == (0, "0")
+    assert (usage.key, usage.input_length) == ("chat", 2 * len("the same again"))
 
 
 async def test_margin_sets_what_credits_were_bought_for_against_what_calls_cost(

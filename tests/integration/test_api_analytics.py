@@ -17,7 +17,7 @@ from tests.generations import settings_for
 from tests.projected import bring_up
 from workers.runtime import WorkerRuntime
 
-REPORTS = ["usage", "margin", "success-rates", "top-accounts", "daily-active", "conversion"]
+REPORTS = ["usage", "margin", "success-rates", "timings", "top-accounts", "daily-active", "conversion"]
 GROUPED = ["usage", "margin", "success-rates"]
 TODAY = datetime.now(UTC).date()
 
@@ -122,7 +122,7 @@ async def test_figures_by_anything_add_up_to_the_same(api: Api, history: list[st
         assert {item["key"] for item in items} == set(history)
 
 
-@pytest.mark.parametrize("report", GROUPED)
+@pytest.mark.parametrize("report", [*GROUPED, "timings"])
 async def test_the_pages_of_a_report_make_the_whole(api: Api, history: list[str], report: str) -> None:
     path = f"/v1/analytics/{report}"
     whole = (await api.get(path, params={"by": "user"})).json()
