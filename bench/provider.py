@@ -17,7 +17,9 @@ UNPACED: Final = "unpaced"
 """The model that says everything as fast as it is read."""
 
 TOKENS_PER_S: Final = 30
-WORD: Final = "word "
+WORD: Final = "word"
+"""What every token contains. No two that follow each other are the same: gateways cut off who repeats himself."""
+
 WORDS_A_WRITE: Final = 25
 """Of the unpaced model."""
 
@@ -105,24 +107,24 @@ class _Provider(asyncio.Protocol):
         assert self._transport is not None
         model = str(asked["model"])
         tokens = int(str(asked.get("max_tokens") or asked["max_completion_tokens"]))
-        words = _text(model, WORD)
+        words = [_text(model, f"{WORD}{number} ") for number in range(WORDS_A_WRITE)]
         if model == PACED:
-            self._transport.write(_ANSWER + words)
+            self._transport.write(_ANSWER + words[0])
             await self._say_paced(words, tokens - 1)
         else:
             self._transport.write(_ANSWER)
             for said in range(0, tokens, WORDS_A_WRITE):
-                self._transport.write(words * min(WORDS_A_WRITE, tokens - said))
+                self._transport.write(b"".join(words[: tokens - said]))
                 await asyncio.sleep(0)
         self._transport.write(b"".join(_ending(model, tokens)) + _LAST)
 
-    async def _say_paced(self, word: bytes, times: int) -> None:
+    async def _say_paced(self, words: list[bytes], times: int) -> None:
         assert self._transport is not None
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         for number in range(1, times + 1):
             await asyncio.sleep(began_s + number / TOKENS_PER_S - loop.time())
-            self._transport.write(word)
+            self._transport.write(words[number % len(words)])
 
 
 def _text(model: str, text: str) -> bytes:
