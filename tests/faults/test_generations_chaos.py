@@ -94,6 +94,7 @@ async def run_chaos(
                 platform.check_books()
                 check_everything(database_url)
                 await check_audit(platform)
+            check_analytics(database_url)
             rows = generations_in(database_url)
             check_streams(chaos, rows)
             check_calls(provider, chaos, rows)
@@ -181,6 +182,34 @@ def check_lines(logs: Path, rows: dict[str, dict[str, Any]]) -> None:
         assert line["status"] == GenerationStatus(row["status"]).name
         for figure, column in COLUMNS.items():
             assert line[figure] == row[column], figure
+
+
+def check_analytics(database_url: str) -> None:
+    """Analytics, which say who served and why not, add up to what the generations say."""
+    with psycopg.connect(database_url) as connection:
+        counted = connection.execute(
+            "SELECT provider, sum(generations), sum(fallbacks_used), sum(cache_hits), sum(input_length), sum(credits),"
+            " sum(images), sum(calls), sum(cost_microdollars) FROM analytics_generations GROUP BY provider ORDER BY 1"
+        ).fetchall()
+        measured = connection.execute(
+            "WITH ended AS (SELECT *, coalesce(served_provider, provider) AS server FROM generations),"
+            " made AS (SELECT provider, count(*) AS calls, sum(cost_microdollars) AS cost FROM generation_attempts"
+            "  GROUP BY provider),"
+            " named AS (SELECT server AS name FROM ended UNION SELECT provider FROM made)"
+            " SELECT named.name, count(ended.id), count(*) FILTER (WHERE fallback_used),"
+            " count(*) FILTER (WHERE cache_hit), coalesce(sum(input_length), 0), coalesce(sum(ended.cost), 0),"
+            " coalesce(sum(images), 0), coalesce(max(made.calls), 0), coalesce(max(made.cost), 0)"
+            " FROM named LEFT JOIN ended ON ended.server = named.name LEFT JOIN made ON made.provider = named.name"
+            " GROUP BY named.name ORDER BY 1"
+        ).fetchall()
+        classes = connection.execute(
+            "SELECT error_class, sum(generations) FROM analytics_errors GROUP BY error_class ORDER BY 1"
+        ).fetchall()
+        codes = connection.execute(
+            "SELECT error_code, count(*) FROM generations WHERE status = 4 GROUP BY error_code ORDER BY 1"
+        ).fetchall()
+    assert counted == measured
+    assert classes == codes
 
 
 async def check_audit(platform: Platform) -> None:
