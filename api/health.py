@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from api import metrics
 from api.answers import Answer, RawAnswer
+from api.generation_metrics import platform_metrics
 from api.requests import ApiRequest
 from api.services import Services
 from ledger import checkpoints
@@ -64,9 +65,10 @@ async def ready(request: ApiRequest) -> Answer[Readiness]:
 
 
 @get("/metrics", opt={"roles": None, "media_type": "text/plain"})
-async def show_metrics() -> ASGIApp:
-    """Show the metrics of this process in the text format of Prometheus."""
-    return RawAnswer(metrics.render(), status=200, content_type=metrics.CONTENT_TYPE)
+async def show_metrics(request: ApiRequest) -> ASGIApp:
+    """Show the metrics of this process and of the platform in the text format of Prometheus."""
+    _, platform = await asyncio.gather(check(request.services), platform_metrics(request.services))
+    return RawAnswer(metrics.render(platform), status=200, content_type=metrics.CONTENT_TYPE)
 
 
 async def check(services: Services) -> Readiness:

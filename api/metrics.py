@@ -1,10 +1,15 @@
-"""Prometheus metrics of this process. Labels are route templates, never paths, so their number is bounded."""
+"""Prometheus metrics: what this process counts, and what was read of the platform.
 
+Labels are route templates, never paths, so their number is bounded.
+"""
+
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST.encode()
 _KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -45,6 +50,18 @@ def record_fact(fact: str, value: float) -> None:
     _facts.labels(fact).set(value)
 
 
-def render() -> bytes:
-    """Return all metrics in the text format that Prometheus reads."""
-    return generate_latest(_registry)
+class _Read(Collector):
+    """Metrics that were read elsewhere."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def render(platform: Sequence[Metric] = ()) -> bytes:
+    """Return the metrics of this process, and those that were read, in the text format that Prometheus reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Read(platform))
+    return generate_latest(_registry) + generate_latest(registry)

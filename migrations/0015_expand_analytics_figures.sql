@@ -3,7 +3,7 @@
 --
 -- Locks: `analytics_generations` and `analytics_latencies`, to add columns that have constant defaults, and to scan the latter
 --        once for the new constraint. Only the projector writes to them.
--- Undo:  drop the columns and `analytics_errors`; everything in them comes from the log and from `generations`.
+-- Undo:  drop the columns, `analytics_errors` and `analytics_totals`; everything in them comes from the log and from `generations`.
 --
 -- What was counted before has zeros in the new columns; `holdfast projections rebuild analytics` counts it anew beside them.
 -- squawk-ignore-file constraint-missing-not-valid, ban-drop-constraint
@@ -41,6 +41,20 @@ CREATE TABLE analytics_errors (
 CREATE TABLE analytics_errors_0 PARTITION OF analytics_errors FOR VALUES IN (0) WITH (fillfactor = 70);
 CREATE TABLE analytics_errors_1 PARTITION OF analytics_errors FOR VALUES IN (1) WITH (fillfactor = 70);
 
+-- What metrics show: totals over all days and accounts, so few rows that every scrape can read them all.
+CREATE TABLE analytics_totals (
+    build smallint NOT NULL,
+    total numeric(38, 0) NOT NULL,
+    counter text COLLATE "C" NOT NULL,
+    model text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    operation text COLLATE "C" NOT NULL,
+    label text COLLATE "C" NOT NULL,
+    CONSTRAINT analytics_totals_key PRIMARY KEY (build, counter, model, provider, operation, label)
+) PARTITION BY LIST (build);
+CREATE TABLE analytics_totals_0 PARTITION OF analytics_totals FOR VALUES IN (0) WITH (fillfactor = 50);
+CREATE TABLE analytics_totals_1 PARTITION OF analytics_totals FOR VALUES IN (1) WITH (fillfactor = 50);
+
 CREATE OR REPLACE FUNCTION empty_build(projection text, build smallint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -49,8 +63,8 @@ DECLARE
         WHEN 'statements' THEN ARRAY['statement_lines']
         WHEN 'journal' THEN ARRAY['journal_lines', 'journal_lots']
         WHEN 'analytics' THEN ARRAY[
-            'analytics_generations', 'analytics_latencies', 'analytics_errors', 'analytics_revenue',
-            'analytics_account_days', 'analytics_accounts'
+            'analytics_generations', 'analytics_latencies', 'analytics_errors', 'analytics_totals',
+            'analytics_revenue', 'analytics_account_days', 'analytics_accounts'
         ]
     END;
     name text;
@@ -61,5 +75,5 @@ BEGIN
 END
 $$;
 
-GRANT SELECT, INSERT, UPDATE ON analytics_errors TO holdfast_app;
-GRANT TRUNCATE ON analytics_errors_0, analytics_errors_1 TO holdfast_app;
+GRANT SELECT, INSERT, UPDATE ON analytics_errors, analytics_totals TO holdfast_app;
+GRANT TRUNCATE ON analytics_errors_0, analytics_errors_1, analytics_totals_0, analytics_totals_1 TO holdfast_app;

@@ -10,8 +10,8 @@ DECLARE
         WHEN 'statements' THEN ARRAY['statement_lines']
         WHEN 'journal' THEN ARRAY['journal_lines', 'journal_lots']
         WHEN 'analytics' THEN ARRAY[
-            'analytics_generations', 'analytics_latencies', 'analytics_errors', 'analytics_revenue',
-            'analytics_account_days', 'analytics_accounts'
+            'analytics_generations', 'analytics_latencies', 'analytics_errors', 'analytics_totals',
+            'analytics_revenue', 'analytics_account_days', 'analytics_accounts'
         ]
     END;
     name text;
@@ -434,6 +434,39 @@ CREATE TABLE public.analytics_revenue_1 (
     operation text CONSTRAINT analytics_revenue_operation_not_null NOT NULL COLLATE pg_catalog."C"
 )
 WITH (fillfactor='70');
+
+CREATE TABLE public.analytics_totals (
+    build smallint NOT NULL,
+    total numeric(38,0) NOT NULL,
+    counter text NOT NULL COLLATE pg_catalog."C",
+    model text NOT NULL COLLATE pg_catalog."C",
+    provider text NOT NULL COLLATE pg_catalog."C",
+    operation text NOT NULL COLLATE pg_catalog."C",
+    label text NOT NULL COLLATE pg_catalog."C"
+)
+PARTITION BY LIST (build);
+
+CREATE TABLE public.analytics_totals_0 (
+    build smallint CONSTRAINT analytics_totals_build_not_null NOT NULL,
+    total numeric(38,0) CONSTRAINT analytics_totals_total_not_null NOT NULL,
+    counter text CONSTRAINT analytics_totals_counter_not_null NOT NULL COLLATE pg_catalog."C",
+    model text CONSTRAINT analytics_totals_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_totals_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_totals_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    label text CONSTRAINT analytics_totals_label_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.analytics_totals_1 (
+    build smallint CONSTRAINT analytics_totals_build_not_null NOT NULL,
+    total numeric(38,0) CONSTRAINT analytics_totals_total_not_null NOT NULL,
+    counter text CONSTRAINT analytics_totals_counter_not_null NOT NULL COLLATE pg_catalog."C",
+    model text CONSTRAINT analytics_totals_model_not_null NOT NULL COLLATE pg_catalog."C",
+    provider text CONSTRAINT analytics_totals_provider_not_null NOT NULL COLLATE pg_catalog."C",
+    operation text CONSTRAINT analytics_totals_operation_not_null NOT NULL COLLATE pg_catalog."C",
+    label text CONSTRAINT analytics_totals_label_not_null NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='50');
 
 CREATE TABLE public.api_keys (
     id uuid NOT NULL,
@@ -1186,6 +1219,10 @@ ALTER TABLE ONLY public.analytics_revenue ATTACH PARTITION public.analytics_reve
 
 ALTER TABLE ONLY public.analytics_revenue ATTACH PARTITION public.analytics_revenue_1 FOR VALUES IN ('1');
 
+ALTER TABLE ONLY public.analytics_totals ATTACH PARTITION public.analytics_totals_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY public.analytics_totals ATTACH PARTITION public.analytics_totals_1 FOR VALUES IN ('1');
+
 ALTER TABLE ONLY public.balance_snapshots ATTACH PARTITION public.balance_snapshots_0 FOR VALUES IN ('0');
 
 ALTER TABLE ONLY public.balance_snapshots ATTACH PARTITION public.balance_snapshots_1 FOR VALUES IN ('1');
@@ -1267,6 +1304,15 @@ ALTER TABLE ONLY public.analytics_revenue_0
 
 ALTER TABLE ONLY public.analytics_revenue_1
     ADD CONSTRAINT analytics_revenue_1_pkey PRIMARY KEY (build, day, account_id, model, provider, operation, outcome, currency);
+
+ALTER TABLE ONLY public.analytics_totals
+    ADD CONSTRAINT analytics_totals_key PRIMARY KEY (build, counter, model, provider, operation, label);
+
+ALTER TABLE ONLY public.analytics_totals_0
+    ADD CONSTRAINT analytics_totals_0_pkey PRIMARY KEY (build, counter, model, provider, operation, label);
+
+ALTER TABLE ONLY public.analytics_totals_1
+    ADD CONSTRAINT analytics_totals_1_pkey PRIMARY KEY (build, counter, model, provider, operation, label);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
@@ -1518,6 +1564,10 @@ ALTER INDEX public.analytics_revenue_key ATTACH PARTITION public.analytics_reven
 
 ALTER INDEX public.analytics_revenue_key ATTACH PARTITION public.analytics_revenue_1_pkey;
 
+ALTER INDEX public.analytics_totals_key ATTACH PARTITION public.analytics_totals_0_pkey;
+
+ALTER INDEX public.analytics_totals_key ATTACH PARTITION public.analytics_totals_1_pkey;
+
 ALTER INDEX public.balance_snapshots_account_time ATTACH PARTITION public.balance_snapshots_0_build_account_id_recorded_at_version_idx;
 
 ALTER INDEX public.balance_snapshots_account_seq ATTACH PARTITION public.balance_snapshots_0_build_account_id_seq_idx;
@@ -1653,6 +1703,12 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_revenue TO holdfast_app;
 GRANT TRUNCATE ON TABLE public.analytics_revenue_0 TO holdfast_app;
 
 GRANT TRUNCATE ON TABLE public.analytics_revenue_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.analytics_totals TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_totals_0 TO holdfast_app;
+
+GRANT TRUNCATE ON TABLE public.analytics_totals_1 TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.api_keys TO holdfast_app;
 

@@ -22,6 +22,12 @@ sql: Final = statements.load("projections")
 BATCH_LIMIT: Final = 10_000
 NAME: Final = "analytics"
 
+TIME_BOUNDS_US: Final = (
+    1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
+    30_000_000, 60_000_000, 300_000_000,
+)  # fmt: skip
+"""Of the histograms in the metrics, each included. Whoever changes them rebuilds: totals count by place among them."""
+
 _KINDS: Final[dict[str, object]] = {
     "opened": int(Kind.account_opened),
     "bought": int(Kind.credits_topped_up),
@@ -80,6 +86,7 @@ async def add_ended(connection: AsyncConnection[Any], build: int, ended: Sequenc
         "build": build,
         "generation_ids": UuidArray.of([generation.generation_id for generation in ended]),
         "account_ids": UuidArray.of([generation.account_id for generation in ended]),
+        "bounds_us": list(TIME_BOUNDS_US),
         "days": Int8Array.of([generation.day for generation in ended]),
     }
     row = await (await connection.execute(sql.ADD_ENDED_GENERATIONS, parameters)).fetchone()

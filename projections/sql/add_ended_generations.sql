@@ -95,6 +95,7 @@ generations_added AS (
 measured AS (
     SELECT
         found.day, found.account_id, found.model, found.provider, found.operation, found.outcome, taken.measure,
+        greatest(round(taken.ms * 1000), 0)::bigint AS us,
         ceil(
             ln(least(greatest(taken.ms, 1), 1e10)) / ln(1.05)
         )::smallint AS bucket
@@ -138,6 +139,58 @@ errors_added AS (
     GROUP BY found.day, found.account_id, found.model, found.provider, found.operation, found.error_code
     ON CONFLICT (build, day, account_id, model, provider, operation, error_class) DO UPDATE
     SET generations = kept.generations + excluded.generations
+),
+
+-- The place of a time among the bounds of the metrics' histograms: how many bounds are below it.
+timed AS (
+    SELECT
+        measured.provider, measured.operation, measured.measure, measured.us,
+        width_bucket(measured.us - 1, %(bounds_us)s::bigint[]) AS bound
+    FROM measured
+),
+
+counters AS (
+    SELECT
+        'generations' AS counter, counted.model, counted.provider, counted.operation,
+        counted.outcome::text AS label, counted.generations AS amount
+    FROM counted
+    UNION ALL
+    SELECT 'fallbacks', counted.model, counted.provider, counted.operation, '', counted.fallbacks_used
+    FROM counted
+    UNION ALL
+    SELECT 'cache_hits', counted.model, counted.provider, counted.operation, '', counted.cache_hits
+    FROM counted
+    UNION ALL
+    SELECT 'input_characters', counted.model, counted.provider, counted.operation, '', counted.input_length
+    FROM counted
+    UNION ALL
+    SELECT 'calls', counted.model, counted.provider, counted.operation, '', counted.calls
+    FROM counted
+    UNION ALL
+    SELECT 'cost_microdollars', counted.model, counted.provider, counted.operation, '', counted.cost_microdollars
+    FROM counted
+    UNION ALL
+    SELECT 'errors', found.model, found.provider, found.operation, found.error_code, 1
+    FROM found
+    WHERE found.outcome = 4 AND found.error_code IS NOT NULL
+    UNION ALL
+    SELECT 'times', '', timed.provider, timed.operation, timed.measure || ' ' || timed.bound, 1
+    FROM timed
+    UNION ALL
+    SELECT 'time_us', '', timed.provider, timed.operation, timed.measure::text, timed.us
+    FROM timed
+),
+
+totals_added AS (
+    INSERT INTO analytics_totals AS kept (build, counter, model, provider, operation, label, total)
+    SELECT
+        %(build)s, counters.counter, counters.model, counters.provider, counters.operation, counters.label,
+        sum(counters.amount)
+    FROM counters
+    GROUP BY counters.counter, counters.model, counters.provider, counters.operation, counters.label
+    HAVING sum(counters.amount) > 0
+    ON CONFLICT (build, counter, model, provider, operation, label) DO UPDATE
+    SET total = kept.total + excluded.total
 ),
 
 days_added AS (

@@ -11,6 +11,10 @@ WITH figures AS (
     FROM analytics_latencies
     UNION ALL
     SELECT
+        analytics_totals.build, 'analytics_totals' AS name, to_jsonb(analytics_totals) - 'build' AS figure
+    FROM analytics_totals
+    UNION ALL
+    SELECT
         analytics_errors.build, 'analytics_errors' AS name, to_jsonb(analytics_errors) - 'build' AS figure
     FROM analytics_errors
     UNION ALL

@@ -52,6 +52,7 @@ TABLES = {
     " pixels, duration_ms, characters",
     "analytics_latencies": "day, account_id, model, provider, operation, outcome, measure, bucket, generations",
     "analytics_errors": "day, account_id, model, provider, operation, error_class, generations",
+    "analytics_totals": "counter, model, provider, operation, label, total",
     "analytics_revenue": "day, account_id, model, provider, operation, outcome, currency, credits, revenue",
     "analytics_account_days": "day, account_id, generations, freezes, charges, purchases, bought, granted, spent",
     "analytics_accounts": "account_id, opened_at, opened_on, first_bought_at",

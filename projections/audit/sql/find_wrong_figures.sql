@@ -10,6 +10,10 @@ WITH anew AS (
     FROM pg_temp.analytics_latencies
     UNION ALL
     SELECT
+        'analytics_totals' AS name, to_jsonb(analytics_totals) AS figure
+    FROM pg_temp.analytics_totals
+    UNION ALL
+    SELECT
         'analytics_errors' AS name, to_jsonb(analytics_errors) AS figure
     FROM pg_temp.analytics_errors
     UNION ALL
@@ -36,6 +40,11 @@ kept AS (
         'analytics_latencies' AS name, to_jsonb(analytics_latencies) AS figure
     FROM public.analytics_latencies
     WHERE analytics_latencies.build = %(build)s
+    UNION ALL
+    SELECT
+        'analytics_totals' AS name, to_jsonb(analytics_totals) AS figure
+    FROM public.analytics_totals
+    WHERE analytics_totals.build = %(build)s
     UNION ALL
     SELECT
         'analytics_errors' AS name, to_jsonb(analytics_errors) AS figure

@@ -9,6 +9,9 @@ CREATE TEMPORARY TABLE analytics_latencies (
 CREATE TEMPORARY TABLE analytics_errors (
     LIKE public.analytics_errors INCLUDING INDEXES
 ) ON COMMIT DROP;
+CREATE TEMPORARY TABLE analytics_totals (
+    LIKE public.analytics_totals INCLUDING INDEXES
+) ON COMMIT DROP;
 CREATE TEMPORARY TABLE analytics_revenue (
     LIKE public.analytics_revenue INCLUDING INDEXES
 ) ON COMMIT DROP;
