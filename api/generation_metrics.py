@@ -24,6 +24,7 @@ _COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     "cache_hits": ("holdfast_generation_cache_hits", "Generations that the prompt cache answered."),
     "input_characters": ("holdfast_generation_input_characters", "Characters of what was asked."),
     "calls": ("holdfast_provider_calls", "Calls to providers, by the provider that was called."),
+    "cost_microdollars": ("holdfast_provider_cost_microdollars", "What calls to providers cost, in 10^-6 US dollars."),
 }
 _PARTS: Final = ("total", "first_token", "database", "cache_read", "credit", "provider", "cache_write")
 """By their numbers in `analytics_latencies`."""
@@ -58,7 +59,6 @@ def generation_metrics(totals: Sequence[Total]) -> Iterable[Metric]:
     errors = CounterMetricFamily(
         "holdfast_generation_errors", "Generations that failed.", labels=[*_LABELS, "error_class"]
     )
-    cost = CounterMetricFamily("holdfast_provider_cost_usd", "What calls to providers cost.", labels=_LABELS)
     families = {counter: CounterMetricFamily(name, text, labels=_LABELS) for counter, (name, text) in _COUNTERS.items()}
     for total in totals:
         labels = [total.model, total.provider, total.operation]
@@ -66,11 +66,9 @@ def generation_metrics(totals: Sequence[Total]) -> Iterable[Metric]:
             ended.add_metric([*labels, GenerationStatus(int(total.label)).name], total.amount)
         elif total.counter == "errors":
             errors.add_metric([*labels, total.label], total.amount)
-        elif total.counter == "cost_microdollars":
-            cost.add_metric(labels, total.amount / 1e6)
         elif total.counter in families:
             families[total.counter].add_metric(labels, total.amount)
-    return [ended, errors, cost, *families.values(), _histogram(totals)]
+    return [ended, errors, *families.values(), _histogram(totals)]
 
 
 def queue_metrics(queues: Sequence[QueueCount], limits: Mapping[str, int]) -> Iterable[Metric]:
