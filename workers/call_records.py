@@ -59,6 +59,13 @@ async def read_calls(database: Database, generation_id: UUID) -> tuple[Call, ...
     )  # fmt: skip
 
 
+async def record_calls(database: Database, calls: Sequence[Call], *, generation_id: UUID, account_id: UUID) -> None:
+    """Write down calls before their attempt is over. Those that are known already stay as they are."""
+    parameters = {"generation_id": generation_id, "account_id": account_id, "calls": encode_calls(calls)}
+    async with database.connection() as connection:
+        await connection.execute(sql.INSERT_CALLS, parameters)
+
+
 def encode_calls(calls: Sequence[Call]) -> str:
     """Return the calls as the JSON that `jsonb_to_recordset` reads."""
     return msgspec.json.encode([_record(call) for call in calls]).decode()

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
-from workers.call_records import Call
+from ledger.database import Database
+from workers.call_records import Call, record_calls
 from workers.leases import Lease
 from workers.pricing import Prices
 from workers.providers import (
@@ -44,6 +47,8 @@ KEEPING_TIMEOUT_S: Final = 60.0
 """How long a cancelled call still keeps what was delivered before."""
 
 
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError)
+
 Outcome: TypeAlias = Literal["completed", "stopped", "failed"]
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -72,6 +77,7 @@ class RouteCall(msgspec.Struct, frozen=True, kw_only=True):
     price_version: int
     costs: Prices
     jobs: UpstreamJobs
+    database: Database
     learn: Callable[[CallResult], None]
     """Told of every call when it is over."""
 
@@ -129,6 +135,8 @@ class ProviderCalls:
         self._result.provider_us += round((time.perf_counter() - began_s) * 1e6)
         self._record(lease, began_us)
         self._route.learn(self._result)
+        if self._result.outcome == "failed":
+            await self._write_down(lease)
         if job is not None:
             await job.ended(self._result.outcome, self._result.error)
 
@@ -229,6 +237,19 @@ class ProviderCalls:
                 upstream_request_id=None if error is None else error.upstream_request_id,
             )
         )
+
+    async def _write_down(self, lease: Lease) -> None:
+        """Write down a call that failed before another is made: a worker may be lost at any moment."""
+        claim = lease.claim
+        try:
+            await record_calls(
+                self._route.database,
+                self._result.records[-1:],
+                generation_id=claim.generation_id,
+                account_id=claim.account_id,
+            )
+        except _AWAY as away:
+            _log.info("call_written_down_later", error=repr(away))
 
     def _cost(self, usage: Usage | None) -> int | None:
         if self._reported is not None and self._reported.cost_microdollars is not None:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from ledger.database import Database
 from workers.breakers import Breakers, RouteKey
 from workers.calls import LEAST_TIME_S, CallResult, ProviderCalls, RouteCall, timed_out_before_start
 from workers.catalogue import Catalogue
@@ -51,6 +52,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 class Router(msgspec.Struct, frozen=True, kw_only=True):
     """What a process serves attempts with."""
 
+    database: Database
     providers: ProviderRegistry
     catalogue: Catalogue
     breakers: Breakers
@@ -139,6 +141,7 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
             price_version=route.price_version,
             costs=costs,
             jobs=self.jobs,
+            database=self.database,
             learn=partial(self._learn, key),
         )
         await ProviderCalls(call, served.results, result).run(lease, ends_s=ends_s)

@@ -91,7 +91,12 @@ class WorkerRuntime:
                     database=database,
                     catalogue=catalogue,
                     router=Router(
-                        providers=providers, catalogue=catalogue, breakers=Breakers(), limits=limits, jobs=jobs
+                        database=database,
+                        providers=providers,
+                        catalogue=catalogue,
+                        breakers=Breakers(),
+                        limits=limits,
+                        jobs=jobs,
                     ),
                     cache=PromptCache(redis),
                     media=media,

@@ -1,6 +1,7 @@
 """What holds for every request: its id, its limits, and an answer that programs can read whatever goes wrong."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -193,10 +194,12 @@ async def test_the_schema_describes_every_route_and_is_complete(api: Api) -> Non
 
 async def test_it_stops_at_once_however_soon_after_it_started(database_url: str, redis_url: str) -> None:
     for turns in range(20):
+        started = contextlib.AsyncExitStack()
+        await started.enter_async_context(api_in_process(database_url, redis_url))
+        for _ in range(turns * 5):
+            await asyncio.sleep(0)
         async with asyncio.timeout(10):
-            async with api_in_process(database_url, redis_url):
-                for _ in range(turns * 5):
-                    await asyncio.sleep(0)
+            await started.aclose()
 
 
 @pytest.fixture

@@ -92,6 +92,8 @@ calls AS (
         characters bigint, compute_ms bigint, cost_microdollars bigint, status_code integer, provider_message text,
         upstream_request_id text
     )
+    -- Failed calls were written down when another followed them.
+    ON CONFLICT DO NOTHING
 )
 
 SELECT finished.cost, finished.shortfall
