@@ -111,7 +111,8 @@ class ProviderCalls:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await lease.stopped.wait()
-                    self._result.outcome = "stopped"
+                    # Nothing runs and nothing was delivered: what the failed call used is ours to pay.
+                    self._result.outcome, self._result.error, self._result.usage = "stopped", None, None
                     return
 
     async def _call(self, lease: Lease, remaining_s: float) -> None:

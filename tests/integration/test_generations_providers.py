@@ -114,6 +114,20 @@ async def test_three_failures_are_enough(bench: Bench) -> None:
     assert "engine" not in ended.error.message
 
 
+async def test_a_cancel_between_two_tries_costs_nothing_and_is_no_failure(bench: Bench) -> None:
+    bench.server.script(fake.failure(429, "slow down", kind="rate_limit_error", retry_after="10"))
+    generation_id = await bench.start()
+    running = asyncio.create_task(bench.finish(generation_id))
+    await eventually(lambda: len(bench.calls_recorded()) == 1)
+
+    await cancel_generation(bench.context, generation_id)
+    ended = await running
+
+    assert (ended.status, ended.error, ended.usage) == (GenerationStatus.cancelled, None, None)
+    assert heads_of(bench.context.database.url, bench.account_id).spent == 0
+    assert len(bench.server.calls) == 1
+
+
 async def test_a_refusal_is_not_tried_again(bench: Bench) -> None:
     ended = await bench.run(fake.failure(400, "too long", kind="invalid_request_error"), fake.completion("Hello"))
 
