@@ -1,6 +1,7 @@
 """Connections to Postgres, as the role that can add events and never change them."""
 
 import contextlib
+import select
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, Self
 
@@ -73,7 +74,7 @@ class Database:
             max_idle=60.0,
             open=False,
             configure=self._configure,
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
         )
 
     async def __aenter__(self) -> Self:
@@ -93,7 +94,34 @@ class Database:
         async with self._pool.connection() as connection:
             yield connection
 
+    @contextlib.asynccontextmanager
+    async def autocommit(self) -> AsyncGenerator[AsyncConnection[rows.TupleRow], Any]:
+        """Borrow a connection on which each statement is a transaction of its own, and costs one round trip.
+
+        Raises:
+            psycopg_pool.PoolTimeout: none came free within `CONNECT_TIMEOUT_S`.
+        """
+        async with self._pool.connection() as connection:
+            await connection.set_autocommit(True)
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    await connection.set_autocommit(False)
+
     @staticmethod
     async def _configure(connection: AsyncConnection[Any]) -> None:
         arrays.register(connection)
         connection.prepare_threshold = 1
+
+
+async def _check(connection: AsyncConnection[Any]) -> None:
+    """Ask the server whether it still knows this connection, if it has said something unasked: it says goodbye so.
+
+    Raises:
+        psycopg.Error: the connection is lost; the pool takes another.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)

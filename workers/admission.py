@@ -4,6 +4,7 @@ Freeze, generation and outbox row commit together, so there is no freeze without
 nobody starts. The freeze has the generation's own id.
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -86,13 +87,18 @@ async def admit(
         Contended: the database could not take it now.
     """
     wish = _Wish(account_id, request.sha256(), idempotency_key, request_id, batch_item=batch_item)
-    earlier = await _find_replay(context, wish)
-    if earlier is not None:
-        return Admitted(earlier, replayed=True)
-    model = await context.catalogue.offered(await model_meant(context.database, account_id, request))
+    standing = asyncio.create_task(_standing_for(context, account_id, request))
+    try:
+        earlier = await _find_replay(context, wish)
+        if earlier is not None:
+            return Admitted(earlier, replayed=True)
+        stands = await standing
+    finally:
+        standing.cancel()
+        await asyncio.gather(standing, return_exceptions=True)
     generation_id = uuid7()
-    taken = await take_in(context, account_id, request, model.definition, generation_id=generation_id)
-    return await _take_on(context, wish, generation_id, taken, model)
+    taken = await take_in(context, account_id, request, stands.model.definition, generation_id=generation_id)
+    return await _take_on(context, wish, generation_id, taken, stands)
 
 
 async def retry_generation(
@@ -125,16 +131,16 @@ async def retry_generation(
     earlier = await _find_replay(context, wish)
     if earlier is not None:
         return Admitted(earlier, replayed=True)
-    model, generation_id = await context.catalogue.offered(stored.model), uuid7()
+    stands, generation_id = await _standing(context, original.account_id, stored.model), uuid7()
     taken = await take_again(
         context,
         original.account_id,
         stored,
-        model.definition,
+        stands.model.definition,
         generation_id=generation_id,
         retry_of=original.id,
     )
-    return await _take_on(context, wish, generation_id, taken, model)
+    return await _take_on(context, wish, generation_id, taken, stands)
 
 
 class _Wish(NamedTuple):
@@ -152,14 +158,32 @@ class _Wish(NamedTuple):
         return None if self.idempotency_key is None else hashlib.sha256(self.idempotency_key.encode()).digest()
 
 
+class _Standing(NamedTuple):
+    """What an account asks of which queue, and where it would stand there."""
+
+    model: Model
+    tier: Tier
+    place: Place
+
+
+async def _standing_for(context: GenerationContext, account_id: UUID, request: GenerationRequest) -> _Standing:
+    return await _standing(context, account_id, await model_meant(context.database, account_id, request))
+
+
+async def _standing(context: GenerationContext, account_id: UUID, model_name: str) -> _Standing:
+    model = await context.catalogue.offered(model_name)
+    tier = await context.tiers.of(account_id)
+    place = await context.places.of_next(account_id, tier=tier, provider=model.definition.provider)
+    return _Standing(model, tier, place)
+
+
 async def _take_on(
-    context: GenerationContext, wish: _Wish, generation_id: UUID, taken: Intake, model: Model
+    context: GenerationContext, wish: _Wish, generation_id: UUID, taken: Intake, stands: _Standing
 ) -> Admitted:
-    tier = await context.tiers.of(wish.account_id)
+    model, tier, place = stands
     if tier.name not in model.definition.tiers:
         raise TierRequired(model.definition.name, tiers=model.definition.tiers)
     chain = await context.catalogue.chain(model, taken.stored.mode)
-    place = await context.places.of_next(wish.account_id, tier=tier, provider=model.definition.provider)
     generation, statement = _prepare(context, wish, generation_id, taken, chain, tier=tier, place=place)
     riders = (Rider(writes=(statement,)), *taken.riders)
     try:
@@ -332,7 +356,7 @@ async def _find_replay(context: GenerationContext, wish: _Wish) -> Generation | 
     if wish.key_sha256 is None:
         return None
     parameters = {"account_id": wish.account_id, "idempotency_sha256": wish.key_sha256}
-    async with context.database.connection() as connection:
+    async with context.database.autocommit() as connection:
         row = await (await connection.execute(sql.FIND_REPLAY, parameters)).fetchone()
     if row is None:
         return None

@@ -193,7 +193,7 @@ class Catalogue:
         async with self._reading:
             began_s = time.monotonic()
             if began_s - self._read_at_s >= FRESH_S:
-                async with self._database.connection() as connection:
+                async with self._database.autocommit() as connection:
                     rows = await (await connection.execute(sql.READ_MODELS)).fetchall()
                 self._models = {row[0]: _model_of_row(row) for row in rows}
                 self._read_at_s = began_s

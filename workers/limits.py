@@ -109,6 +109,11 @@ class ProviderLimits:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    @property
+    def are_none(self) -> bool:
+        """Whether no provider is limited."""
+        return not self._limits
+
     def is_limited(self, provider: str) -> bool:
         """Whether calls to this provider are counted at all."""
         return provider in self._limits

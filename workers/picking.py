@@ -15,6 +15,9 @@ from workers.claims import Claim, claim_next
 from workers.limits import ProviderLimits
 from workers.tiers import Tier
 
+LAVISH: Final = 2
+"""While no more than one in so many of the free places is taken, one is set aside without asking what it is for."""
+
 TRIES: Final = 16
 """How often one choice may turn out to have no room before the next wake-up is waited for."""
 
@@ -46,6 +49,25 @@ class Picker:
         Raises:
             psycopg.Error, PoolTimeout, OSError: Postgres is away; what was chosen waits still, or comes back.
         """
+        if self._limits.are_none and (self._free_running + 1) * LAVISH <= self._free_threads:
+            return await self._next_of_all()
+        return await self._next_with_room()
+
+    async def _next_of_all(self) -> Claim | None:
+        """Claim what is next where there is room for anything, in one round trip: nothing can turn out not to fit."""
+        before = self._passed_over
+        claim: Claim | None = None
+        self._free_running += 1
+        try:
+            async with self._database.autocommit() as connection:
+                claim = await claim_next(connection, owner=self._owner, tiers=list(Tier), full_providers=[])
+        finally:
+            self._free_running -= claim is None or claim.tier is not Tier.free
+        if claim is None:
+            self._passed_over_before = max(self._passed_over_before, before)
+        return claim
+
+    async def _next_with_room(self) -> Claim | None:
         full = await self._limits.full_providers()
         for _ in range(TRIES):
             tiers, before = self._open_tiers(), self._passed_over

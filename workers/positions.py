@@ -138,7 +138,7 @@ class Places:
         if began_s - empty_at_s < EMPTY_FOR_S and asked - asked_then < EMPTY_FOR:
             return NEXT
         parameters = {"account_id": account_id, "tier": tier, "provider": provider, "most": MOST}
-        async with self._database.connection() as connection:
+        async with self._database.autocommit() as connection:
             row = await (await connection.execute(sql.COUNT_AHEAD_OF_NEXT, parameters)).fetchone()
         assert row is not None, "an aggregate has a row"
         if row[0] == 0:
@@ -148,7 +148,7 @@ class Places:
     async def of(self, generation_id: UUID, *, account_id: UUID) -> Place | None:
         """Return the place of a generation; `None` if it does not wait."""
         parameters = {"generation_id": generation_id, "account_id": account_id, "most": MOST}
-        async with self._database.connection() as connection:
+        async with self._database.autocommit() as connection:
             row = await (await connection.execute(sql.COUNT_AHEAD, parameters)).fetchone()
         return None if row is None else await self._place(Tier(row[0]), row[1])
 

@@ -64,7 +64,7 @@ async def tier_of(database: Database, account_id: UUID) -> Tier:
 
 async def read_tier(database: Database, account_id: UUID) -> AccountTier:
     """Return the tier of an account, and who decides it."""
-    async with database.connection() as connection:
+    async with database.autocommit() as connection:
         row = await (await connection.execute(sql.READ_TIER, {"account_id": account_id})).fetchone()
     assert row is not None, "a query of two values has a row"
     chosen, has_paid = row

@@ -24,6 +24,9 @@ from workers.streams.wire import START_KIND
 COALESCE_S: Final = 0.025
 COALESCE_PIECES: Final = 64
 MAX_COALESCE_S: Final = 0.1
+START_PATIENCE_S: Final = 0.005
+"""A `start` waits so long for a first word to go with it: whoever opened the stream is about to call a provider."""
+
 REST_PER_WORK: Final = 4.0
 """With many streams, text gathers for this many times as long as it takes to send it, so that a process with a thousand
 spends a fifth of its time on this at most, and its readers get fewer and larger deltas."""
@@ -86,7 +89,7 @@ class StreamWriter:
         may_append: Callable[[], bool] = lambda: True,
         code_blocks: bool = False,
     ) -> GenerationStream:
-        """Start the stream of one attempt; its `start` event is sent at once.
+        """Start the stream of one attempt; its `start` event is sent soon.
 
         With `code_blocks`, each fenced code block of its text becomes an `artifact` event as soon as it is whole.
         `may_append` is asked before every write: true as long as the attempt's lease certainly holds. While it says no,
@@ -96,7 +99,11 @@ class StreamWriter:
         stream = GenerationStream(self, generation_id, epoch, may_append, code_blocks=code_blocks)
         self._open[stream] = None
         stream.outgoing.add(Happening(START_KIND, {"generation_id": generation_id, "epoch": epoch, "model": model}))
-        self.note(stream)
+        if not self._dirty:
+            self._tick_at_s = max(self._tick_at_s, time.monotonic() + START_PATIENCE_S)
+        self._dirty[stream] = None
+        stream.drained.clear()
+        self._wake.set()
         return stream
 
     def note(self, stream: GenerationStream) -> None:

@@ -1,7 +1,8 @@
 """OpenAI's Chat Completions API, and the many servers that speak it under another base URL."""
 
-from openai import AsyncOpenAI, AsyncStream, Omit, Timeout, omit
-from openai.types.chat import ChatCompletionChunk
+from openai import AsyncOpenAI, AsyncStream, Timeout
+from openai.types.chat import ChatCompletionChunk, ChatCompletionStreamOptionsParam
+from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
 from workers.providers.conversation import ModelOptions
 from workers.providers.delivery import Delivery
@@ -38,23 +39,18 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
 
     async def open(self, request: ProviderRequest, options: ModelOptions) -> AsyncStream[ChatCompletionChunk]:
         """See `TextProvider.open`."""
-        dialect = self._dialect
-        schema = output_schema(request)
-        return await self._client.chat.completions.create(
-            model=request.upstream_model,
-            max_completion_tokens=self._limit(request, "max_completion_tokens"),
-            max_tokens=self._limit(request, "max_tokens"),
-            messages=[message_param(message, request) for message in request.messages],
-            stop=list(options.stop_sequences) or omit,
-            reasoning_effort=omit if options.effort is None else options.effort,
-            tools=omit if schema is None else [answer_tool(schema)],
-            # There is only the one tool, and servers know this word better than a tool by its name.
-            tool_choice=omit if schema is None else "required",
-            parallel_tool_calls=omit if schema is None or not dialect.forbids_parallel_calls else False,
+        # Not `chat.completions.create`, which spends more time on looking for things to transform in the body than the
+        # rest of the call takes.
+        return await self._client.post(
+            "/chat/completions",
+            cast_to=ChatCompletionChunk,
+            body=self._body(request, options),
+            options={
+                "headers": trace_headers(request),
+                "timeout": Timeout(None, connect=request.timeouts.connect_s, pool=request.timeouts.connect_s),
+            },
             stream=True,
-            stream_options={"include_usage": True} if dialect.asks_for_usage else omit,
-            extra_headers=trace_headers(request),
-            timeout=Timeout(None, connect=request.timeouts.connect_s, pool=request.timeouts.connect_s),
+            stream_cls=AsyncStream[ChatCompletionChunk],
         )
 
     def reading(self, request: ProviderRequest, delivery: Delivery) -> ChatReading:
@@ -70,5 +66,28 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
         """See `Provider.aclose`."""
         await self._client.close()
 
-    def _limit(self, request: ProviderRequest, name: str) -> int | Omit:
-        return request.max_output_tokens if self._dialect.limit_name == name else omit
+    def _body(self, request: ProviderRequest, options: ModelOptions) -> CompletionCreateParamsStreaming:
+        dialect = self._dialect
+        schema = output_schema(request)
+        body = CompletionCreateParamsStreaming(
+            model=request.upstream_model,
+            messages=[message_param(message, request) for message in request.messages],
+            stream=True,
+        )
+        if dialect.limit_name == "max_tokens":
+            body["max_tokens"] = request.max_output_tokens
+        else:
+            body["max_completion_tokens"] = request.max_output_tokens
+        if options.stop_sequences:
+            body["stop"] = list(options.stop_sequences)
+        if options.effort is not None:
+            body["reasoning_effort"] = options.effort
+        if dialect.asks_for_usage:
+            body["stream_options"] = ChatCompletionStreamOptionsParam(include_usage=True)
+        if schema is not None:
+            body["tools"] = [answer_tool(schema)]
+            # There is only the one tool, and servers know this word better than a tool by its name.
+            body["tool_choice"] = "required"
+            if dialect.forbids_parallel_calls:
+                body["parallel_tool_calls"] = False
+        return body
