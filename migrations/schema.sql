@@ -971,6 +971,134 @@ CREATE VIEW public.outbox_classes AS
     provider
    FROM classes;
 
+CREATE TABLE public.payment_disputes (
+    gateway text NOT NULL,
+    dispute_id text NOT NULL,
+    payment_id text NOT NULL,
+    amount_minor bigint NOT NULL,
+    happened_at timestamp with time zone NOT NULL,
+    status smallint NOT NULL,
+    currency text NOT NULL,
+    CONSTRAINT payment_disputes_amount CHECK ((amount_minor >= 0))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.payment_inbox (
+    id bigint NOT NULL,
+    received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    processed_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    state smallint DEFAULT 0 NOT NULL,
+    gateway text NOT NULL,
+    event_id text NOT NULL,
+    kind text NOT NULL,
+    object_id text NOT NULL,
+    request_id text NOT NULL,
+    headers jsonb NOT NULL,
+    body bytea NOT NULL,
+    last_error text,
+    CONSTRAINT payment_inbox_state CHECK (((state >= 0) AND (state <= 2)))
+)
+WITH (fillfactor='80');
+
+ALTER TABLE public.payment_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.payment_inbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.payment_mismatches (
+    gateway text NOT NULL,
+    payment_id text NOT NULL,
+    reason text NOT NULL,
+    order_id uuid,
+    account_id uuid,
+    amount_minor bigint NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    resolved_at timestamp with time zone,
+    currency text NOT NULL,
+    detail text NOT NULL,
+    resolved_by text,
+    resolution text,
+    CONSTRAINT payment_mismatches_reason CHECK ((reason = ANY (ARRAY['amount'::text, 'currency'::text, 'account'::text, 'order'::text])))
+);
+
+CREATE TABLE public.payment_orders (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    amount_minor bigint NOT NULL,
+    credits bigint NOT NULL,
+    expires_after interval,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    paid_at timestamp with time zone,
+    idempotency_sha256 bytea,
+    request_sha256 bytea,
+    product_version integer NOT NULL,
+    state smallint DEFAULT 0 NOT NULL,
+    tax_inclusive boolean DEFAULT true NOT NULL,
+    gateway text NOT NULL,
+    purpose text NOT NULL,
+    product text NOT NULL,
+    region text NOT NULL,
+    currency text NOT NULL,
+    gateway_id text,
+    url text,
+    subscription_id text,
+    CONSTRAINT payment_orders_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT payment_orders_credits CHECK ((credits > 0)),
+    CONSTRAINT payment_orders_purpose CHECK ((purpose = ANY (ARRAY['pack'::text, 'plan'::text, 'renewal'::text, 'auto_top_up'::text]))),
+    CONSTRAINT payment_orders_state CHECK (((state >= 0) AND (state <= 3)))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.payment_refunds (
+    gateway text NOT NULL,
+    refund_id text NOT NULL,
+    payment_id text NOT NULL,
+    amount_minor bigint NOT NULL,
+    happened_at timestamp with time zone NOT NULL,
+    status smallint NOT NULL,
+    currency text NOT NULL,
+    CONSTRAINT payment_refunds_amount CHECK ((amount_minor >= 0))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.payment_reversals (
+    gateway text NOT NULL,
+    payment_id text NOT NULL,
+    number integer NOT NULL,
+    credits bigint NOT NULL,
+    reinstated boolean DEFAULT false NOT NULL,
+    cause text NOT NULL,
+    command_key text NOT NULL,
+    CONSTRAINT payment_reversals_cause CHECK ((cause = ANY (ARRAY['refund'::text, 'chargeback'::text]))),
+    CONSTRAINT payment_reversals_credits CHECK ((credits > 0))
+);
+
+CREATE TABLE public.payments (
+    gateway text NOT NULL,
+    payment_id text NOT NULL,
+    account_id uuid,
+    order_id uuid,
+    amount_minor bigint NOT NULL,
+    credits bigint DEFAULT 0 NOT NULL,
+    happened_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revision integer DEFAULT 0 NOT NULL,
+    status smallint NOT NULL,
+    currency text NOT NULL,
+    subscription_id text,
+    failure text,
+    command_key text,
+    CONSTRAINT payments_amount CHECK ((amount_minor >= 0)),
+    CONSTRAINT payments_credits CHECK ((credits >= 0))
+)
+WITH (fillfactor='80');
+
 CREATE TABLE public.projection_builds (
     name text NOT NULL COLLATE pg_catalog."C",
     build smallint NOT NULL,
@@ -1407,6 +1535,30 @@ ALTER TABLE ONLY public.models
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_generation PRIMARY KEY (generation_id, account_id);
 
+ALTER TABLE ONLY public.payment_disputes
+    ADD CONSTRAINT payment_disputes_id PRIMARY KEY (gateway, dispute_id);
+
+ALTER TABLE ONLY public.payment_inbox
+    ADD CONSTRAINT payment_inbox_id PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.payment_inbox
+    ADD CONSTRAINT payment_inbox_once UNIQUE (gateway, event_id);
+
+ALTER TABLE ONLY public.payment_mismatches
+    ADD CONSTRAINT payment_mismatches_once PRIMARY KEY (gateway, payment_id);
+
+ALTER TABLE ONLY public.payment_orders
+    ADD CONSTRAINT payment_orders_id PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.payment_refunds
+    ADD CONSTRAINT payment_refunds_id PRIMARY KEY (gateway, refund_id);
+
+ALTER TABLE ONLY public.payment_reversals
+    ADD CONSTRAINT payment_reversals_number PRIMARY KEY (gateway, payment_id, number);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_id PRIMARY KEY (gateway, payment_id);
+
 ALTER TABLE ONLY public.projection_builds
     ADD CONSTRAINT projection_builds_name_build PRIMARY KEY (name, build);
 
@@ -1523,6 +1675,28 @@ CREATE INDEX outbox_due ON public.outbox USING btree (due_at);
 CREATE INDEX outbox_own_turns ON public.outbox USING btree (account_id, tier, provider, turn);
 
 CREATE INDEX outbox_turns ON public.outbox USING btree (tier, provider, turn, generation_id);
+
+CREATE INDEX payment_disputes_of_payment ON public.payment_disputes USING btree (gateway, payment_id);
+
+CREATE INDEX payment_inbox_dead ON public.payment_inbox USING btree (id) WHERE (state = 2);
+
+CREATE INDEX payment_inbox_due ON public.payment_inbox USING btree (due_at, id) WHERE (state = 0);
+
+CREATE INDEX payment_mismatches_open ON public.payment_mismatches USING btree (found_at) WHERE (resolved_at IS NULL);
+
+CREATE UNIQUE INDEX payment_orders_idempotency ON public.payment_orders USING btree (account_id, idempotency_sha256) WHERE (idempotency_sha256 IS NOT NULL);
+
+CREATE INDEX payment_orders_of_account ON public.payment_orders USING btree (account_id, id);
+
+CREATE INDEX payment_refunds_in_time ON public.payment_refunds USING btree (gateway, happened_at);
+
+CREATE INDEX payment_refunds_of_payment ON public.payment_refunds USING btree (gateway, payment_id);
+
+CREATE INDEX payments_in_time ON public.payments USING btree (gateway, happened_at);
+
+CREATE INDEX payments_of_account ON public.payments USING btree (account_id, happened_at);
+
+CREATE INDEX payments_of_order ON public.payments USING btree (order_id) WHERE (order_id IS NOT NULL);
 
 CREATE UNIQUE INDEX sessions_awaiting ON public.sessions USING btree (account_id, generation_id) WHERE (generation_id IS NOT NULL);
 
@@ -1647,6 +1821,12 @@ ALTER TABLE ONLY public.model_prices
 
 ALTER TABLE ONLY public.model_versions
     ADD CONSTRAINT model_versions_model_fkey FOREIGN KEY (model) REFERENCES public.models(name);
+
+ALTER TABLE ONLY public.payment_orders
+    ADD CONSTRAINT payment_orders_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.payment_reversals
+    ADD CONSTRAINT payment_reversals_payment FOREIGN KEY (gateway, payment_id) REFERENCES public.payments(gateway, payment_id);
 
 ALTER TABLE ONLY public.projection_builds
     ADD CONSTRAINT projection_builds_name_fkey FOREIGN KEY (name) REFERENCES public.projections(name);
@@ -1799,6 +1979,20 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.models TO holdfast_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO holdfast_app;
 
 GRANT SELECT ON TABLE public.outbox_classes TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_disputes TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_inbox TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_mismatches TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_orders TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_refunds TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_reversals TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO holdfast_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projection_builds TO holdfast_app;
 
