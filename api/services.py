@@ -21,6 +21,7 @@ from ledger.writer import LedgerWriter
 from workers.batches import read_batch
 from workers.context import GenerationContext, open_context
 from workers.generations import terminal_of
+from workers.payments.gateways.registry import Gateways
 from workers.providers.background.verifiers import WebhookVerifiers
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.balances import Balance, BalanceHub
@@ -48,6 +49,7 @@ class Services(Struct, frozen=True, kw_only=True):
     freezes: FreezeReader
     generation_owners: GenerationOwners
     webhook_verifiers: WebhookVerifiers
+    gateways: Gateways
 
     async def drain(self) -> None:
         """Ask the readers of all streams to reconnect elsewhere, and wait a moment for them to be told."""
@@ -88,6 +90,8 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         )
         webhook_verifiers = WebhookVerifiers(platform.environment)
         stack.push_async_callback(webhook_verifiers.aclose)
+        gateways = Gateways(platform.environment)
+        stack.push_async_callback(gateways.aclose)
         batch_hub = await stack.enter_async_context(
             BatchHub(platform.redis_url, partial(read_batch, database), max_age_s=settings.stream_max_age_s)
         )
@@ -105,6 +109,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             freezes=FreezeReader(lookups),
             generation_owners=GenerationOwners(lookups),
             webhook_verifiers=webhook_verifiers,
+            gateways=gateways,
         )
 
 
