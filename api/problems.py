@@ -24,6 +24,8 @@ from ledger.amounts import format_credits
 from ledger.errors import LedgerError
 from workers.errors import GenerationError
 from workers.media.errors import MediaError
+from workers.payments.errors import GatewayRefused, GatewayUnavailable, PaymentError
+from workers.payments.gateway import GatewayError
 from workers.streams.errors import StreamError
 
 RETRY_AFTER_S: Final = 1
@@ -52,6 +54,10 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "tier_required": 403,
     "template_not_found": 404,
     "session_not_found": 404,
+    "pack_not_found": 404,
+    "plan_not_found": 404,
+    "region_not_found": 404,
+    "checkout_not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
     "unsupported_media_type": 415,
@@ -72,6 +78,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "object_exists": 412,
     "range_not_satisfiable": 416,
     "session_busy": 409,
+    "checkout_expired": 409,
     # 422: readable, but means nothing that can be done
     "invalid_request": 422,
     "ambiguous_point": 422,
@@ -93,11 +100,19 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "media_not_stored": 422,
     "upload_mismatch": 422,
     "invalid_template": 422,
+    "gateway_not_configured": 422,
+    "gateway_refused": 422,
+    "currency_not_offered": 422,
+    "plan_not_sold_here": 422,
+    "invalid_pack": 422,
+    "invalid_plan": 422,
+    "invalid_region": 422,
     # 500, 503: ours
     "internal_error": 500,
     "contended": 503,
     "dependency_unavailable": 503,
     "media_store_unavailable": 503,
+    "gateway_unavailable": 503,
 }
 
 _CODE_OF_HTTP_STATUS: Final = {
@@ -107,7 +122,15 @@ _CODE_OF_HTTP_STATUS: Final = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
-_RETRYABLE: Final = frozenset({"request_in_progress", "contended", "dependency_unavailable", "media_store_unavailable"})
+_RETRYABLE: Final = frozenset(
+    {
+        "request_in_progress",
+        "contended",
+        "dependency_unavailable",
+        "media_store_unavailable",
+        "gateway_unavailable",
+    }
+)
 _UNREACHABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -179,16 +202,24 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse
 
 def problem_of(error: Exception) -> Problem:
     """Find the problem that an exception is; an unknown one is logged and told without detail."""
-    problem = _domain_problem(error) or _request_problem(error) or _dependency_problem(error)
+    problem = _domain_problem(_without_words(error)) or _request_problem(error) or _dependency_problem(error)
     if problem is None:
         _log.error("unexpected_error", exc_info=error)
         return INTERNAL
     return problem
 
 
+def _without_words(error: Exception) -> Exception:
+    """Return what a caller may know of a gateway's answer, whose own words are for administrators."""
+    if not isinstance(error, GatewayError):
+        return error
+    _log.warning("gateway_error", gateway=error.gateway, error=str(error), retryable=error.retryable)
+    return GatewayUnavailable(error.gateway) if error.retryable else GatewayRefused(error.gateway)
+
+
 def _domain_problem(error: Exception) -> Problem | None:
     if (
-        not isinstance(error, ApiError | LedgerError | GenerationError | MediaError | StreamError)
+        not isinstance(error, ApiError | LedgerError | GenerationError | MediaError | StreamError | PaymentError)
         or error.code not in STATUS_OF_CODE
     ):
         return None

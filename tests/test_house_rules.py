@@ -15,6 +15,7 @@ import api.errors
 import ledger.errors
 import workers.errors
 import workers.media.errors
+import workers.payments.errors
 import workers.streams.errors
 from api.problems import STATUS_OF_CODE
 from ledger.commands import Command
@@ -68,7 +69,14 @@ def docstrings_of(tree: ast.Module) -> set[ast.AST]:
 def error_classes() -> list[type[Exception]]:
     """Every error with a code that is not a family of others."""
     found: set[type[Exception]] = set()
-    for module in (ledger.errors, workers.errors, workers.media.errors, workers.streams.errors, api.errors):
+    for module in (
+        ledger.errors,
+        workers.errors,
+        workers.media.errors,
+        workers.payments.errors,
+        workers.streams.errors,
+        api.errors,
+    ):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Exception) and hasattr(value, "code"):
                 found.add(value)

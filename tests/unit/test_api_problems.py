@@ -10,16 +10,19 @@ import api.errors
 import ledger.errors
 import workers.errors
 import workers.media.errors
+import workers.payments.errors
 import workers.streams.errors
 from api.problems import STATUS_OF_CODE, problem_of
 from ledger.errors import InsufficientCredits, InvalidAmount
 from workers.errors import GenerationNotRetryable
+from workers.payments.gateway import Declined, GatewayError
 
 BASES = (
     api.errors.ApiError,
     ledger.errors.LedgerError,
     workers.errors.GenerationError,
     workers.media.errors.MediaError,
+    workers.payments.errors.PaymentError,
 )
 NEVER_ANSWERED = {"stream_fenced", "stream_event_refused", "unreadable_stream_entry"}
 """Only a worker sees these."""
@@ -72,6 +75,20 @@ def test_the_status_of_a_thing_does_not_hide_the_status_of_the_answer() -> None:
     document = problem_of(GenerationNotRetryable(generation_id, status="running")).document("r")
 
     assert (document["status"], document["state"], document["generation_id"]) == (409, "running", generation_id)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (GatewayError("stripe", "no answer from sk_live", retryable=True), 503, "gateway_unavailable"),
+        (Declined("stripe", "no such thing as sk_live"), 422, "gateway_refused"),
+    ],
+)
+def test_what_a_gateway_said_is_not_told_to_callers(error: GatewayError, status: int, code: str) -> None:
+    problem = problem_of(error)
+
+    assert (problem.status, problem.code, problem.members) == (status, code, {"gateway": "stripe"})
+    assert "sk_live" not in str(problem.document("r"))
 
 
 def test_an_unknown_error_tells_nothing() -> None:

@@ -6,18 +6,11 @@ from typing import Final
 
 import msgspec
 
+from workers.payments.errors import GatewayNotConfigured
 from workers.payments.gateway import Gateway
 from workers.settings import SettingsError
 
 NAMES: Final = ("paddle", "paypal", "stripe", "yookassa")
-
-
-class GatewayNotConfigured(Exception):
-    """There is no such gateway, or this installation has no keys for it."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"gateway {name[:20]!r} is not configured here")
-        self.name = name
 
 
 class GatewayFactory(msgspec.Struct, frozen=True, kw_only=True):
