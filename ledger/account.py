@@ -267,8 +267,8 @@ def _adjusted(account: Account, body: events.CreditsAdjusted, amount: int) -> No
 
 def _expired(account: Account, body: events.CreditsExpired, amount: int) -> None:
     lot = account.lots[body.lot_number]
-    assert lot.remaining == amount, "a lot expires with all that remains of it"
-    lot.remaining = 0
+    assert lot.remaining == amount + body.kept_microcredits, "a lot expires with all that remains of it and is not kept"
+    lot.remaining = body.kept_microcredits
     lot.expired += amount
     account.changed_lots.add(lot.number)
     account.available -= amount

@@ -37,9 +37,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def digest(self) -> int:
         """Return 64 bits that tell this request from another one under the same key."""
-        kind = type(self)
-        encoded = _encode((kind.__name__, _identity_of(kind)(self)))
+        encoded = _encode((type(self).__name__, self._identity()))
         return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big", signed=True)
+
+    def _identity(self) -> object:
+        return _identity_of(type(self))(self)
 
 
 @functools.cache
@@ -146,11 +148,16 @@ class Adjust(Command, frozen=True, kw_only=True):
 
 
 class ExpireLot(Command, frozen=True, kw_only=True):
-    """Remove what is left of a lot whose time is over."""
+    """Remove what is left of a lot whose time is over; with `keep_microcredits`, at once what it has beyond these."""
 
     lot_number: int
+    keep_microcredits: int = 0
 
-    IDENTITY = ("lot_number",)
+    IDENTITY = ("lot_number", "keep_microcredits")
+
+    def _identity(self) -> object:
+        # Keys of before there was anything to keep are kept for ever, too.
+        return (self.lot_number, self.keep_microcredits) if self.keep_microcredits else self.lot_number
 
 
 class ReverseTopUp(Command, frozen=True, kw_only=True):

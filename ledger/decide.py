@@ -214,20 +214,26 @@ def decide_adjust(account: Account, command: commands.Adjust, now_us: int) -> De
 
 
 def decide_expire_lot(account: Account, command: commands.ExpireLot, now_us: int) -> Decision:
-    """Remove what remains of a lot whose time is over.
+    """Remove what remains of a lot whose time is over, or before that what it has beyond the credits to keep.
+
+    What of it is frozen stays frozen and is not counted as kept. Once its time is over, nothing is kept.
 
     Raises:
+        InvalidAmount: less than nothing is to be kept, or more than `MAX_AMOUNT_MICROCREDITS`.
         LotNotFound: the account has no such lot.
-        LotNotExpirable: its time is not over, or nothing remains.
+        LotNotExpirable: its time is not over and nothing is to be kept, or no more remains than that.
     """
+    if command.keep_microcredits:
+        _positive(command.keep_microcredits)
     lot = account.lots.get(command.lot_number)
     if lot is None:
         raise errors.LotNotFound(command.lot_number)
-    if not lot.is_expired(now_us) or lot.remaining == 0:
+    is_over = lot.is_expired(now_us)
+    kept = 0 if is_over else command.keep_microcredits
+    if lot.remaining <= kept or not (is_over or kept):
         raise errors.LotNotExpirable(command.lot_number)
-    return Decision(
-        Kind.credits_expired, lot.remaining, events.CreditsExpired(actor=command.actor, lot_number=lot.number)
-    )
+    body = events.CreditsExpired(actor=command.actor, lot_number=lot.number, kept_microcredits=kept)
+    return Decision(Kind.credits_expired, lot.remaining - kept, body)
 
 
 def decide_reverse_top_up(account: Account, command: commands.ReverseTopUp, now_us: int) -> Decision:

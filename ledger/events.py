@@ -118,9 +118,10 @@ class CreditsAdjusted(Body, frozen=True, kw_only=True):
 
 
 class CreditsExpired(Body, frozen=True, kw_only=True):
-    """What was left of a lot expired."""
+    """What was left of a lot expired, or what it had beyond `kept_microcredits`, which are still in it."""
 
     lot_number: int
+    kept_microcredits: int = 0
 
 
 class TopUpReversed(Body, frozen=True, kw_only=True):

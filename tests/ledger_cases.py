@@ -99,6 +99,10 @@ CASES = [
         False, frozenset({"lot_not_expirable"}),
     ),
     Case(
+        "early expiry of a lot", Kind.credits_expired, funded, lambda id_: expire_lot(2, id_, keep_microcredits=60),
+        lambda id_: expire_lot(2, id_, keep_microcredits=61), False, frozenset({"lot_not_expirable"}),
+    ),
+    Case(
         "reversal", Kind.top_up_reversed, funded, lambda id_: reverse(2, 60, id_), lambda id_: reverse(2, 61, id_),
         False, frozenset({"amount_exceeds_top_up"}),
     ),

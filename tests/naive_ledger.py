@@ -136,12 +136,7 @@ class NaiveAccount:
             case commands.Adjust():
                 return self._adjust(command, now_us)
             case commands.ExpireLot():
-                require(command.lot_number in self.lots, "lot_not_found")
-                lot = self.lots[command.lot_number]
-                require(lot.left > 0 and lot.over(now_us), "lot_not_expirable")
-                gone, lot.left = lot.left, 0
-                lot.expired += gone
-                return gone
+                return self._expire_lot(command, now_us)
             case commands.ReverseTopUp():
                 return self._reverse(command, now_us)
             case commands.ReinstateReversal():
@@ -235,6 +230,21 @@ class NaiveAccount:
             lot.expired += amount
         else:
             self._put_back(lot, amount)
+
+    def _expire_lot(self, command: commands.ExpireLot, now_us: int) -> int:
+        require(0 <= command.keep_microcredits <= MOST, "invalid_amount")
+        require(command.lot_number in self.lots, "lot_not_found")
+        lot = self.lots[command.lot_number]
+        if lot.over(now_us):
+            gone = lot.left
+        elif command.keep_microcredits > 0:
+            gone = max(0, lot.left - command.keep_microcredits)
+        else:
+            gone = 0
+        require(gone > 0, "lot_not_expirable")
+        lot.left -= gone
+        lot.expired += gone
+        return gone
 
     def _charge(self, command: commands.Charge, now_us: int) -> int:
         amount = command.amount_microcredits

@@ -165,7 +165,8 @@ class Life:
         return reinstate(self._chance.choice(self._reversals), self._account_id)
 
     def _expire(self) -> Command:
-        return expire_lot(self._chance.choice(self._lots), self._account_id)
+        keep = self._chance.choice([0, self._chance.randint(1, 2_000_000)])
+        return expire_lot(self._chance.choice(self._lots), self._account_id, keep_microcredits=keep)
 
     def _any_freeze(self) -> UUID:
         return self._freezes.pop(self._chance.randrange(len(self._freezes)))

@@ -52,7 +52,7 @@ FREEZE_IDS: Final = [UUID(int=number) for number in range(1, 13)]
 ACCOUNTS: Final = 2
 KINDS: Final = (
     "freeze", "confirm", "top_up", "grant", "rollback", "expire_freeze", "charge", "adjust_up", "adjust_down",
-    "expire_lot", "reverse", "reinstate", "freeze", "confirm", "reverse", "reinstate",
+    "expire_lot", "expire_early", "reverse", "reinstate", "freeze", "confirm", "reverse", "reinstate",
 )  # fmt: skip
 Answer = Outcome | errors.Refused
 T = TypeVar("T")
@@ -330,7 +330,7 @@ class Ledger(RuleBasedStateMachine):
         self.keys += 1
         return f"key {self.keys}"
 
-    def draw_command(  # noqa: C901, PLR0911 -- one case for each kind of command
+    def draw_command(  # noqa: C901, PLR0911, PLR0912 -- one case for each kind of command
         self, data: st.DataObject, account_id: UUID | None = None
     ) -> Command:
         """Draw a command that has a chance: of lots, freezes and reversals, mostly those that exist.
@@ -375,6 +375,8 @@ class Ledger(RuleBasedStateMachine):
                 return adjust(-amount, allow_negative=flag, **common)
             case "expire_lot":
                 return batch.expire_lot(account_id, lot_number) if flag else expire_lot(lot_number, **common)
+            case "expire_early":
+                return expire_lot(lot_number, keep_microcredits=amount, **common)
             case "reverse":
                 return reverse(lot_number, whole if flag else amount, **common)
             case _:

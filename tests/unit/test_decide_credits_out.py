@@ -176,6 +176,53 @@ def test_a_lot_without_expiry_or_without_credits_or_that_is_none_cannot_expire()
             decide(account, expire_lot(no_lot), now_us=2**62)
 
 
+def test_what_a_lot_has_beyond_the_credits_to_keep_expires_before_its_time() -> None:
+    account = account_after(top_up(100, expires_at_us=NOW_US + 1), grant(50), freeze(20), charge(10))
+
+    decision = decide(account, expire_lot(2, keep_microcredits=25), now_us=NOW_US)
+    evolve(account, decision, recorded_at_us=NOW_US)
+
+    assert (decision.kind, decision.amount) == (Kind.credits_expired, 45)
+    assert decision.body == CreditsExpired(lot_number=2, kept_microcredits=25)
+    lot = account.lots[2]
+    assert (lot.remaining, lot.frozen, lot.expired) == (25, 20, 45)
+    assert (account.available, account.frozen, account.expired) == (75, 20, 45)
+
+
+def test_credits_to_keep_are_counted_to_the_microcredit() -> None:
+    account = account_after(top_up(100))
+
+    for keep in (100, 101):
+        with pytest.raises(errors.LotNotExpirable):
+            decide(account, expire_lot(2, keep_microcredits=keep), now_us=NOW_US)
+    assert decide(account, expire_lot(2, keep_microcredits=99), now_us=NOW_US).amount == 1
+    for keep in (-1, MAX_AMOUNT_MICROCREDITS + 1):
+        with pytest.raises(errors.InvalidAmount):
+            decide(account, expire_lot(2, keep_microcredits=keep), now_us=NOW_US)
+
+
+def test_nothing_is_kept_of_a_lot_whose_time_is_over() -> None:
+    account = account_after(top_up(100, expires_at_us=NOW_US + 1))
+
+    decision = decide(account, expire_lot(2, keep_microcredits=60), now_us=NOW_US + 1)
+
+    assert (decision.amount, decision.body) == (100, CreditsExpired(lot_number=2))
+
+
+def test_what_was_kept_is_spent_expires_and_is_reversed_as_any_lot() -> None:
+    account = account_after(top_up(100, expires_at_us=NOW_US + 1), expire_lot(2, keep_microcredits=60), charge(10))
+    applied(account, [expire_lot(2, keep_microcredits=40)])
+    assert (account.available, account.expired, account.spent) == (40, 50, 10)
+
+    decision = decide(account, reverse(2, 100), now_us=NOW_US)
+    assert decision.body == TopUpReversed(
+        lot_number=2, draws=((2, 40),), already_expired_microcredits=50, debt_microcredits=10
+    )
+
+    applied(account, [expire_lot(2)], now_us=NOW_US + 1)
+    assert (account.available, account.expired) == (0, 90)
+
+
 def test_reversal_takes_unspent_credits_back_from_their_own_lot_first() -> None:
     account = account_after(top_up(100), grant(50))
 

@@ -222,7 +222,7 @@ def test_every_decision_folds_to_the_state_it_was_made_on() -> None:
         open_account(), top_up(100), grant(50), freeze(30, freeze_id=FREEZE_ID), confirm(FREEZE_ID, 10),
         freeze(9, freeze_id=other), rollback(other), charge(5), charge(1_000, at_most=True), top_up(100),
         reverse(2, 100), reinstate(11), adjust(-3, allow_negative=True), adjust(8, lot_id=LOT_ID),
-        top_up(4, expires_at_us=NOW_US + 1),
+        top_up(4, expires_at_us=NOW_US + 1), top_up(9), expire_lot(16, keep_microcredits=3),
     )  # fmt: skip
     last = uuid4()
     later = [expire_lot(15), freeze(2, freeze_id=last, ttl_us=0), expire_freeze(last)]
@@ -231,7 +231,7 @@ def test_every_decision_folds_to_the_state_it_was_made_on() -> None:
     folded = fold(ACCOUNT_ID, events)
 
     assert folded == account
-    assert [event.version for event in events] == list(range(1, 19))
+    assert [event.version for event in events] == list(range(1, 21))
     assert {event.kind for event in events} == set(Kind)
 
 
@@ -243,6 +243,19 @@ def test_replaying_half_and_then_the_rest_is_replaying_all() -> None:
         half = fold(ACCOUNT_ID, events[:length])
         assert half.version == length
         assert half.conserves()
+
+
+def test_an_expiry_that_leaves_credits_behind_unsaid_is_noticed_when_it_is_replayed() -> None:
+    events = recorded(Account(ACCOUNT_ID), open_account(), top_up(100), expire_lot(2, keep_microcredits=60))
+    assert events[2].body == b'{"lot_number":2,"kept_microcredits":60}'
+
+    for falsified in (
+        msgspec.structs.replace(events[2], amount_microcredits=39),
+        msgspec.structs.replace(events[2], body=b'{"lot_number":2}'),
+        msgspec.structs.replace(events[2], body=b'{"lot_number":2,"kept_microcredits":61}'),
+    ):
+        with pytest.raises(AssertionError):
+            fold(ACCOUNT_ID, [*events[:2], falsified])
 
 
 def test_a_falsified_event_is_noticed_when_it_is_replayed() -> None:

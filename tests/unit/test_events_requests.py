@@ -39,6 +39,7 @@ STORED_DIGESTS: list[tuple[Command, int]] = [
     (charge(5, at_most=True), 5130204256820782447),
     (adjust(-5, allow_negative=True), 5270387312665494051),
     (expire_lot(2), -8853165919703147585),
+    (expire_lot(2, keep_microcredits=5), -3882640719666552859),
     (reverse(2, 5, reason="r"), -8385583854646510204),
     (reinstate(3), 202427300094652599),
 ]

@@ -160,6 +160,18 @@ def test_what_expires_stays_owed_until_the_policy_makes_it_income() -> None:
         assert books.credits(A.credits_expired) == -70
 
 
+def test_credits_that_expire_early_take_their_share_of_the_payment_with_them() -> None:
+    books = Books()
+    books.buy(expires_at_us=EXPIRY_US)
+
+    early = books.enter(expire_lot(2, keep_microcredits=60))
+    late = books.enter(expire_lot(2), now_us=AFTER_US)
+
+    assert early == {"contract_liability": 400, "expired_liability": -400}
+    assert late == {"contract_liability": 600, "expired_liability": -600}
+    assert books.credits(A.credits_expired) == -100
+
+
 def test_what_goes_back_to_a_lot_that_is_over_expires_in_the_same_entry() -> None:
     books = Books()
     books.buy(expires_at_us=EXPIRY_US)
