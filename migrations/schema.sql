@@ -104,6 +104,19 @@ BEGIN
 END
 $$;
 
+CREATE TABLE public.account_contacts (
+    account_id uuid NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    email text NOT NULL,
+    locale text NOT NULL,
+    time_zone text NOT NULL,
+    country text,
+    CONSTRAINT account_contacts_country CHECK ((country ~ '^[A-Z]{2}$'::text)),
+    CONSTRAINT account_contacts_email CHECK (((length(email) >= 3) AND (length(email) <= 254))),
+    CONSTRAINT account_contacts_locale CHECK (((length(locale) >= 2) AND (length(locale) <= 35))),
+    CONSTRAINT account_contacts_time_zone CHECK (((length(time_zone) >= 1) AND (length(time_zone) <= 64)))
+);
+
 CREATE TABLE public.account_owners (
     owner text NOT NULL COLLATE pg_catalog."C",
     account_id uuid NOT NULL,
@@ -911,6 +924,24 @@ CREATE TABLE public.media_objects (
     CONSTRAINT media_objects_stored_whole CHECK (((state <> 'stored'::text) OR (num_nulls(size_bytes, stored_at) = 0)))
 );
 
+CREATE TABLE public.messages (
+    account_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    state smallint DEFAULT 0 NOT NULL,
+    key text NOT NULL,
+    kind text NOT NULL,
+    "values" jsonb NOT NULL,
+    last_error text,
+    CONSTRAINT messages_key CHECK (((length(key) >= 1) AND (length(key) <= 200))),
+    CONSTRAINT messages_sent CHECK (((state = 1) = (sent_at IS NOT NULL))),
+    CONSTRAINT messages_state CHECK (((state >= 0) AND (state <= 3))),
+    CONSTRAINT messages_tries CHECK ((tries >= 0))
+)
+WITH (fillfactor='80');
+
 CREATE TABLE public.model_prices (
     model text NOT NULL,
     version integer NOT NULL,
@@ -1367,6 +1398,9 @@ ALTER TABLE ONLY public.statement_lines ATTACH PARTITION public.statement_lines_
 
 ALTER TABLE ONLY public.statement_lines ATTACH PARTITION public.statement_lines_1 FOR VALUES IN ('1');
 
+ALTER TABLE ONLY public.account_contacts
+    ADD CONSTRAINT account_contacts_account_id PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.account_owners
     ADD CONSTRAINT account_owners_account_id_key UNIQUE (account_id);
 
@@ -1523,6 +1557,9 @@ ALTER TABLE ONLY public.media_objects
 ALTER TABLE ONLY public.media_objects
     ADD CONSTRAINT media_objects_result UNIQUE (account_id, generation_id, ordinal);
 
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_account_key PRIMARY KEY (account_id, key);
+
 ALTER TABLE ONLY public.model_prices
     ADD CONSTRAINT model_prices_model_version PRIMARY KEY (model, version);
 
@@ -1670,6 +1707,8 @@ CREATE INDEX media_objects_purgeable ON public.media_objects USING btree (purge_
 
 CREATE INDEX media_objects_unfinished ON public.media_objects USING btree (created_at) WHERE (state = ANY (ARRAY['awaiting_upload'::text, 'offered'::text]));
 
+CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE (state = 0);
+
 CREATE INDEX outbox_due ON public.outbox USING btree (due_at);
 
 CREATE INDEX outbox_own_turns ON public.outbox USING btree (account_id, tier, provider, turn);
@@ -1804,6 +1843,9 @@ CREATE TRIGGER tiles_append_only BEFORE DELETE OR UPDATE ON public.tiles FOR EAC
 
 CREATE TRIGGER tiles_no_truncate BEFORE TRUNCATE ON public.tiles FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+ALTER TABLE ONLY public.account_contacts
+    ADD CONSTRAINT account_contacts_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
 ALTER TABLE ONLY public.account_tiers
     ADD CONSTRAINT account_tiers_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
@@ -1815,6 +1857,9 @@ ALTER TABLE ONLY public.generations
 
 ALTER TABLE ONLY public.media_objects
     ADD CONSTRAINT media_objects_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.model_prices
     ADD CONSTRAINT model_prices_model_fkey FOREIGN KEY (model) REFERENCES public.models(name);
@@ -1841,6 +1886,8 @@ ALTER TABLE ONLY public.template_versions
     ADD CONSTRAINT template_versions_template FOREIGN KEY (name) REFERENCES public.templates(name);
 
 GRANT USAGE ON SCHEMA public TO holdfast_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.account_contacts TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.account_owners TO holdfast_app;
 
@@ -1969,6 +2016,8 @@ GRANT SELECT ON TABLE public.ledger_accounts TO holdfast_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lots TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.media_objects TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.model_prices TO holdfast_app;
 
