@@ -12,7 +12,7 @@ from structlog.contextvars import clear_contextvars
 
 from workers.execution import RUN_LIMIT_S
 from workers.logs import bind_request
-from workers.queue import ACTORS, QUEUES
+from workers.queue import ACTORS, PAYMENTS_ACTOR, PAYMENTS_QUEUE, QUEUES
 from workers.runtime import WorkerRuntime
 from workers.shifts import WORK_LIMIT_S
 from workers.tiers import Tier
@@ -127,3 +127,15 @@ def declare_actors(broker: Broker, middleware: RuntimeMiddleware) -> None:
             time_limit=TIME_LIMIT_MS,
         )
         declare(run_generations)
+
+    async def process_payments() -> None:
+        """Process the webhooks of payment gateways that are due. Not retried by Dramatiq: the clock wakes us again."""
+        await middleware.runtime.process_payments()
+
+    dramatiq.actor(
+        actor_name=PAYMENTS_ACTOR,
+        queue_name=PAYMENTS_QUEUE,
+        broker=broker,
+        max_retries=0,
+        time_limit=TIME_LIMIT_MS,
+    )(process_payments)

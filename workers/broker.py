@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from workers.doorbell import DoorbellBroker
-from workers.queue import QUEUES
+from workers.queue import PAYMENTS_QUEUE, QUEUES
 from workers.settings import Settings, SettingsError
 from workers.tiers import Tier
 
@@ -18,6 +18,9 @@ EVERY_COMMAND: Final = 1_000_000
 """Maintenance, in chances out of a million per command: what a killed worker had fetched is put back within seconds."""
 
 CONNECTIONS: Final = 16
+PAYMENTS_THREADS: Final = 4
+"""One of them works, the others find that it does."""
+
 POOL_TIMEOUT_S: Final = 10.0
 SOCKET_TIMEOUT_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 1.0
@@ -45,7 +48,7 @@ def make_broker(settings: Settings, *, middleware: list[Middleware]) -> Broker:
         broker = _make_rabbitmq_broker(settings.broker_url, middleware)
     else:
         raise SettingsError("BROKER_URL must begin with redis://, rediss://, unix://, amqp:// or amqps://")
-    for name in QUEUES.values():
+    for name in (*QUEUES.values(), PAYMENTS_QUEUE):
         broker.declare_queue(name)
     return broker
 
@@ -55,7 +58,7 @@ def _make_redis_broker(settings: Settings, middleware: list[Middleware]) -> Redi
         client=_make_client(settings.broker_url),
         waiting_client=_make_client(settings.broker_url),
         room=settings.worker_threads,
-        shares={QUEUES[Tier.free]: settings.free_threads},
+        shares={QUEUES[Tier.free]: settings.free_threads, PAYMENTS_QUEUE: PAYMENTS_THREADS},
         middleware=middleware,
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=EVERY_COMMAND,

@@ -33,6 +33,8 @@ from workers.late_results import BATCH as FOLLOW_BATCH
 from workers.late_results import JobFollower
 from workers.logs import configure_logs
 from workers.media import sweeping
+from workers.payments import inbox
+from workers.queue import PaymentsDue
 from workers.seed import seed_catalogue
 from workers.settings import Settings, SettingsError
 from workers.streams.announcements import BalanceAnnouncer
@@ -63,6 +65,14 @@ class PeriodicTask(msgspec.Struct, frozen=True):
     """The pause after a run that did something, where that is shorter."""
 
 
+async def _wake_payments(context: GenerationContext) -> int:
+    """Wake a worker for webhooks whose wake-up was lost, or whose time to be tried again has come."""
+    is_due = await inbox.has_due(context.database)
+    if is_due:
+        context.queue.send(PaymentsDue(""))
+    return int(is_due)
+
+
 TASKS: Final[tuple[PeriodicTask, ...]] = (
     PeriodicTask("resend_outbox", 0.5, outbox.resend_outbox, outbox.BATCH),
     PeriodicTask("recover_lost", 0.5, losses.recover_lost, losses.BATCH),
@@ -71,6 +81,7 @@ TASKS: Final[tuple[PeriodicTask, ...]] = (
     PeriodicTask("expire_lots", 1.0, sweeps.expire_lots, sweeps.BATCH),
     PeriodicTask("place_unbilled_endings", 0.5, sweeps.place_unbilled_endings, unbilled.LIMIT),
     PeriodicTask("project_events", 0.2, sweeps.project_events, sweeps.FULL_PROJECTION),
+    PeriodicTask("wake_payments", 1.0, _wake_payments),
     PeriodicTask(
         "sweep_media",
         sweeping.INTERVAL_S,

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 import dramatiq
 import structlog
@@ -21,11 +21,21 @@ from workers.tiers import Tier
 
 QUEUES: Final[Mapping[Tier, str]] = {Tier.paid: "generations_paid", Tier.free: "generations_free"}
 ACTORS: Final[Mapping[Tier, str]] = {Tier.paid: "run_paid", Tier.free: "run_free"}
+PAYMENTS_QUEUE: Final = "payments"
+PAYMENTS_ACTOR: Final = "process_payments"
 WAITING_LIMIT: Final = 10_000
 BATCH_LIMIT: Final = 256
 CLOSE_TIMEOUT_S: Final = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+class Wakes(Protocol):
+    """Something that wakes a worker."""
+
+    def message(self) -> "dramatiq.Message[None]":
+        """Return the message."""
+        ...
 
 
 class WakeUp(NamedTuple):
@@ -36,13 +46,21 @@ class WakeUp(NamedTuple):
 
     def message(self) -> "dramatiq.Message[None]":
         """Return the message."""
-        return dramatiq.Message(
-            queue_name=QUEUES[self.tier],
-            actor_name=ACTORS[self.tier],
-            args=(),
-            kwargs={},
-            options={"request_id": self.request_id},
-        )
+        return _message(QUEUES[self.tier], ACTORS[self.tier], self.request_id)
+
+
+class PaymentsDue(NamedTuple):
+    """A gateway's webhook was kept."""
+
+    request_id: str
+
+    def message(self) -> "dramatiq.Message[None]":
+        """Return the message."""
+        return _message(PAYMENTS_QUEUE, PAYMENTS_ACTOR, self.request_id)
+
+
+def _message(queue: str, actor: str, request_id: str) -> "dramatiq.Message[None]":
+    return dramatiq.Message(queue_name=queue, actor_name=actor, args=(), kwargs={}, options={"request_id": request_id})
 
 
 class GenerationQueue:
@@ -54,7 +72,7 @@ class GenerationQueue:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._waiting: deque[WakeUp] = deque()
+        self._waiting: deque[Wakes] = deque()
         self._wake = asyncio.Event()
         self._sent = asyncio.Event()
         self._sent.set()
@@ -75,7 +93,7 @@ class GenerationQueue:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    def send(self, wake_up: WakeUp) -> None:
+    def send(self, wake_up: Wakes) -> None:
         """Send soon, or never: returns at once and promises nothing."""
         if len(self._waiting) < WAITING_LIMIT:
             self._waiting.append(wake_up)
@@ -110,13 +128,13 @@ class GenerationQueue:
             if not self._waiting:
                 self._sent.set()
 
-    async def _send_batch(self, batch: list[WakeUp]) -> None:
+    async def _send_batch(self, batch: list[Wakes]) -> None:
         try:
             await asyncio.to_thread(self._send, batch)
         except Exception:  # noqa: BLE001 - the outbox sends these, and those that follow must find this task alive
             _log.exception("dispatch_broke", left_to_outbox=len(batch))
 
-    def _send(self, batch: list[WakeUp]) -> None:
+    def _send(self, batch: list[Wakes]) -> None:
         began_s = time.monotonic()
         for sent, wake_up in enumerate(batch):
             try:

@@ -26,6 +26,9 @@ from workers.media.fetching import Fetcher
 from workers.media.opening import open_media
 from workers.media.results import ResultKeeper
 from workers.notices import hear_cancels
+from workers.payments.context import PaymentContext
+from workers.payments.gateways.registry import Gateways
+from workers.payments.processing import InboxProcessor
 from workers.picking import Picker
 from workers.positions import Pace
 from workers.prompt_cache import PromptCache
@@ -57,6 +60,7 @@ class WorkerRuntime:
         self._stack = contextlib.AsyncExitStack()
         self._runner: Runner | None = None
         self._shift: Shift | None = None
+        self._payments: InboxProcessor | None = None
         self._idle = asyncio.Event()
         self._running = 0
         self._draining: asyncio.Task[None] | None = None
@@ -83,9 +87,13 @@ class WorkerRuntime:
             jobs = await stack.enter_async_context(UpstreamJobs(database, settings.redis_url, settings.environment))
             media = open_media(settings.environment)
             stack.push_async_callback(media.store.aclose)
+            writer = await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note))
+            gateways = Gateways(settings.environment)
+            stack.push_async_callback(gateways.aclose)
+            self._payments = InboxProcessor(PaymentContext(database, writer, gateways))
             self._runner = Runner(
                 database=database,
-                writer=await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note)),
+                writer=writer,
                 streams=await stack.enter_async_context(StreamWriter(settings.redis_url)),
                 answerer=Answerer(
                     database=database,
@@ -141,6 +149,15 @@ class WorkerRuntime:
             except _AWAY as away:
                 _log.warning("work_left_to_sweeper", error=repr(away))
 
+    async def process_payments(self) -> None:
+        """Process the webhooks of payment gateways that are due; what Postgres cannot take now comes again."""
+        assert self._payments is not None, "the runtime is open while there are actors"
+        with self._counted():
+            try:
+                await self._payments.work()
+            except _AWAY as away:
+                _log.warning("webhooks_left_to_the_clock", error=repr(away))
+
     async def run(self, generation_id: UUID, *, account_id: UUID) -> None:
         """Run one generation out of turn to its end, or give it back if the process stops meanwhile.
 
@@ -171,6 +188,8 @@ class WorkerRuntime:
             _log.info("worker_drains", running=self._running)
             if self._shift is not None:
                 self._shift.end()
+            if self._payments is not None:
+                self._payments.end()
             self._draining = asyncio.create_task(self._drain(), name="drain")
 
     async def drained(self) -> None:

@@ -66,3 +66,8 @@ class Money(msgspec.Struct, frozen=True, order=False):
 
     def __str__(self) -> str:
         return f"{self.text} {self.currency}"
+
+
+def shown(money: Money) -> dict[str, object]:
+    """Return an amount as messages take it."""
+    return {"minor": money.minor, "currency": money.currency}

@@ -1,0 +1,129 @@
+"""Processing kept webhooks: asking the gateway's module what they say, and settling that."""
+
+import asyncio
+import random
+import time
+from typing import Final
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from ledger.errors import Contended
+from workers.logs import redact_text
+from workers.payments import inbox
+from workers.payments.context import PaymentContext
+from workers.payments.gateway import GatewayError
+from workers.payments.gateways.registry import GatewayNotConfigured
+from workers.payments.inbox import Kept
+from workers.payments.settling import NotYet, settle
+
+TRIES: Final = 12
+"""A webhook that could not be processed so often waits for somebody to look at it."""
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 3_600.0
+"""Pauses double, and half of each is left to chance: the last try is about half an hour after the first."""
+
+AT_ONCE: Final = 32
+PROCESS_TIMEOUT_S: Final = inbox.LEASE_S * 0.75
+WORK_LIMIT_S: Final = 60.0
+"""Who has worked for this long is woken again, so that a process can stop."""
+
+MAX_ERROR_CHARACTERS: Final = 500
+
+AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Contended, OSError)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class InboxProcessor:
+    """Processes what is due in this process; however many wake-ups come, one of them does the work."""
+
+    def __init__(self, context: PaymentContext) -> None:
+        self._context = context
+        self._is_working = False
+        self._was_woken = False
+        self._ended = False
+
+    def end(self) -> None:
+        """Take nothing new."""
+        self._ended = True
+
+    async def work(self) -> int:
+        """Process until nothing is due, and return how many webhooks that were.
+
+        Raises:
+            psycopg.Error, PoolTimeout, OSError: Postgres is away. What was taken comes again.
+        """
+        self._was_woken = True
+        if self._is_working:
+            return 0
+        self._is_working = True
+        done, ends_s = 0, time.monotonic() + WORK_LIMIT_S
+        try:
+            while self._was_woken and not self._ended and time.monotonic() < ends_s:
+                self._was_woken = False
+                done += await self._drain(ends_s)
+        finally:
+            self._is_working = False
+        return done
+
+    async def _drain(self, ends_s: float) -> int:
+        """Keep `AT_ONCE` of them going; whatever ends makes room for the next."""
+        done = 0
+        running: set[asyncio.Task[int | None]] = set()
+        finished: list[int] = []
+        try:
+            while not self._ended and time.monotonic() < ends_s:
+                room = AT_ONCE - len(running)
+                due = await inbox.claim_due(self._context.database, limit=room) if room >= AT_ONCE // 2 else []
+                running |= {asyncio.create_task(self._process(webhook)) for webhook in due}
+                if not running:
+                    break
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                done += len(ended)
+                finished += [webhook_id for task in ended if (webhook_id := task.result()) is not None]
+                if finished and (len(finished) >= AT_ONCE // 2 or not running):
+                    await inbox.finish(self._context.database, finished)
+                    finished = []
+        finally:
+            if running:
+                await asyncio.wait(running)
+                finished += [webhook_id for task in running if (webhook_id := task.result()) is not None]
+            if finished:
+                await inbox.finish(self._context.database, finished)
+        return done
+
+    async def _process(self, webhook: Kept) -> int | None:
+        """Process one; return its id if that is done."""
+        log = _log.bind(
+            request_id=webhook.request_id, webhook_id=webhook.id, gateway=webhook.gateway, kind=webhook.kind
+        )
+        try:
+            async with asyncio.timeout(PROCESS_TIMEOUT_S):
+                gateway = self._context.gateways.get(webhook.gateway)
+                facts = await gateway.facts(webhook.kind, webhook.headers, webhook.body)
+                for fact in facts:
+                    settled = await settle(self._context, webhook.gateway, fact)
+                    log.info("payment_fact_settled", fact=type(fact).__name__, settled=settled)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the webhook stays, and somebody sees why
+            await self._put_off(webhook, error, log)
+            return None
+        return webhook.id
+
+    async def _put_off(self, webhook: Kept, error: Exception, log: structlog.stdlib.BoundLogger) -> None:
+        is_expected = isinstance(error, (GatewayError, NotYet, GatewayNotConfigured, TimeoutError, *AWAY))
+        is_dead = webhook.tries >= TRIES or (isinstance(error, GatewayError) and not error.retryable)
+        text = redact_text(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARACTERS]
+        if is_dead or not is_expected:
+            log.error(
+                "webhook_not_processed", error=text, tries=webhook.tries, is_dead=is_dead, exc_info=not is_expected
+            )
+        else:
+            log.warning("webhook_postponed", error=text, tries=webhook.tries)
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (webhook.tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+        try:
+            await inbox.postpone(self._context.database, webhook.id, pause_s=pause_s, error=text, is_dead=is_dead)
+        except AWAY as away:
+            log.warning("webhook_left_to_its_lease", error=repr(away))

@@ -1,0 +1,8 @@
+-- Returns: how many webhooks are due, at most one.
+SELECT count(*)
+FROM (
+    SELECT payment_inbox.id
+    FROM payment_inbox
+    WHERE payment_inbox.state = 0 AND payment_inbox.due_at <= clock_timestamp()
+    LIMIT 1 -- noqa: AM09
+) AS due

@@ -1,0 +1,4 @@
+-- Note that an order is paid for.
+UPDATE payment_orders
+SET state = 2, paid_at = now()
+WHERE payment_orders.id = %(id)s
