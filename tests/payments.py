@@ -68,8 +68,8 @@ def place_order(url: str, account_id: UUID, **fields: object) -> UUID:
     with psycopg.connect(url) as connection:
         connection.execute(
             """
-            INSERT INTO payment_orders (id, account_id, gateway, purpose, product, product_version, region, amount_minor,
-                currency, tax_inclusive, credits, expires_after)
+            INSERT INTO payment_orders (id, account_id, gateway, purpose, product, product_version, region,
+                amount_minor, currency, tax_inclusive, credits, expires_after)
             VALUES (%(id)s, %(account_id)s, %(gateway)s, %(purpose)s, %(product)s, %(product_version)s, %(region)s,
                 %(amount_minor)s, %(currency)s, %(tax_inclusive)s, %(credits)s, %(expires_after)s)
             """,

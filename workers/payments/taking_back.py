@@ -8,7 +8,7 @@ import structlog
 from ledger.amounts import format_credits
 from ledger.batch import Rider, Statement
 from ledger.commands import Command, ReinstateReversal, ReverseTopUp
-from ledger.errors import RiderRefused
+from ledger.errors import IdempotencyKeyReused, RiderRefused
 from workers.messages.kinds import MessageKind
 from workers.messages.outbox import queue_message
 from workers.payments.clawback import Cause, Steps, steps_to, wanted
@@ -55,7 +55,8 @@ async def take_back(
             return False
         try:
             await _take_steps(context, payment, steps, because)
-        except RiderRefused:
+        except (RiderRefused, IdempotencyKeyReused):
+            # Somebody else did so since it was read, perhaps under the number that was to be ours.
             continue
         _log.info("payment_taken_back", gateway=gateway, payment_id=payment_id, steps=len(steps[0]) + len(steps[1]))
         return True

@@ -10,30 +10,30 @@ MINOR = st.integers(1, 10**12)
 
 
 @given(MICRO, MINOR, st.integers(0, 10**13), st.integers(0, 10**13))
-def test_never_more_goes_back_than_the_payment_brought(credits: int, paid: int, refunded: int, disputed: int) -> None:
-    goal = wanted(Taken(credits, paid, refunded, disputed))
+def test_never_more_goes_back_than_the_payment_brought(brought: int, paid: int, refunded: int, disputed: int) -> None:
+    goal = wanted(Taken(brought, paid, refunded, disputed))
     assert min(goal.values()) >= 0
-    assert sum(goal.values()) <= credits
+    assert sum(goal.values()) <= brought
 
 
 @given(MICRO, MINOR)
-def test_all_of_the_money_takes_all_of_the_credits(credits: int, paid: int) -> None:
-    assert wanted(Taken(credits, paid, paid, 0)) == {"refund": credits, "chargeback": 0}
-    assert wanted(Taken(credits, paid, 0, paid)) == {"refund": 0, "chargeback": credits}
+def test_all_of_the_money_takes_all_of_the_credits(brought: int, paid: int) -> None:
+    assert wanted(Taken(brought, paid, paid, 0)) == {"refund": brought, "chargeback": 0}
+    assert wanted(Taken(brought, paid, 0, paid)) == {"refund": 0, "chargeback": brought}
 
 
 @given(MICRO, MINOR, st.lists(st.integers(1, 10**12), min_size=1, max_size=6))
 def test_refunds_one_after_the_other_take_what_one_refund_of_their_sum_takes(
-    credits: int, paid: int, parts: list[int]
+    brought: int, paid: int, parts: list[int]
 ) -> None:
     standing: list[Standing] = []
     refunded = 0
     for part in parts:
         refunded += part
-        steps = steps_to(wanted(Taken(credits, paid, refunded, 0)), standing)
+        steps = steps_to(wanted(Taken(brought, paid, refunded, 0)), standing)
         assert not steps.reinstate
         standing += [Standing(len(standing), cause, amount, "") for cause, amount in steps.reverse]
-    assert sum(each.credits for each in standing) == wanted(Taken(credits, paid, sum(parts), 0))["refund"]
+    assert sum(each.credits for each in standing) == wanted(Taken(brought, paid, sum(parts), 0))["refund"]
 
 
 @given(
@@ -48,9 +48,9 @@ def test_the_steps_lead_to_the_goal_from_whatever_stands(
     goal: dict[Cause, int] = {"refund": refunds, "chargeback": chargebacks}
     steps = steps_to(goal, standing)
     left = [each for each in standing if each not in steps.reinstate]
-    for cause in goal:
+    for cause, aim in goal.items():
         have = sum(each.credits for each in left if each.cause == cause)
-        assert have + sum(amount for taken, amount in steps.reverse if taken == cause) == goal[cause]
+        assert have + sum(amount for taken, amount in steps.reverse if taken == cause) == aim
 
 
 def test_where_nothing_changed_there_is_nothing_to_do() -> None:

@@ -47,7 +47,7 @@ class Gateways:
             SettingsError: one of its settings makes no sense.
         """
         if name not in self._made:
-            if name not in self.configured:
+            if name not in NAMES or _factory(name).missing(self._environment):
                 raise GatewayNotConfigured(name)
             self._made[name] = _factory(name).make(self._environment)
         return self._made[name]

@@ -1,0 +1,190 @@
+"""Webhooks of gateways: kept before they are answered, processed once, tried again, and in the end left visibly."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from ledger.database import Database
+from ledger.writer import LedgerWriter
+from tests.api_in_process import Api, api_in_process
+from tests.builders import open_account
+from tests.ledger_state import check_everything
+from tests.payments import CREDIT, PlainGateway, paid, payments_in, place_order, refund_of, webhook_of
+from workers.payments import inbox, processing
+from workers.payments.context import PaymentContext
+from workers.payments.facts import Fact
+from workers.payments.gateway import GatewayError, WebhookEvent
+from workers.payments.processing import TRIES, InboxProcessor
+
+GENUINE = {"plain-signature": "genuine", "plain-id": "evt_1"}
+
+
+@pytest.fixture
+def context(database: Database, writer: LedgerWriter) -> PaymentContext:
+    return payments_in(database, writer)
+
+
+@pytest.fixture
+async def account_id(writer: LedgerWriter) -> UUID:
+    account_id = uuid4()
+    await writer.submit(open_account(account_id))
+    return account_id
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str) -> AsyncIterator[Api]:
+    async with api_in_process(database_url, redis_url) as api:
+        del api.client.headers["Authorization"]
+        api.application.routed.services.gateways.put(PlainGateway())
+        yield api
+
+
+def states(url: str) -> list[tuple[int, int, str | None]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT state, tries, last_error FROM payment_inbox ORDER BY id").fetchall()
+
+
+def time_passes(url: str) -> None:
+    """Whatever waits is due."""
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE payment_inbox SET due_at = clock_timestamp() WHERE state = 0")
+
+
+async def kept(context: PaymentContext, *facts: Fact, event_id: str = "evt_1") -> None:
+    event = WebhookEvent(event_id=event_id, kind="facts", object_id="object")
+    await inbox.keep(context.database, "plain", event, headers={}, body=webhook_of(*facts), request_id="request")
+
+
+def available(url: str) -> int:
+    (account,) = check_everything(url)
+    return account.available
+
+
+async def test_a_webhook_five_times_at_once_is_kept_once_and_answered_five_times(
+    api: Api, context: PaymentContext, account_id: UUID, database_url: str
+) -> None:
+    body = webhook_of(paid(place_order(database_url, account_id)))
+    answers = await asyncio.gather(
+        *(api.client.post("/webhooks/plain", content=body, headers=GENUINE) for _ in range(5))
+    )
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert states(database_url) == [(0, 0, None)]
+    await asyncio.gather(*(InboxProcessor(context).work() for _ in range(3)))
+    assert available(database_url) == 1_000 * CREDIT
+    assert states(database_url) == [(1, 1, None)]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/webhooks/plain", {**GENUINE, "plain-signature": "forged"}, 400),
+        ("/webhooks/plain", {}, 400),
+        ("/webhooks/stripe", GENUINE, 404),
+        ("/webhooks/nobody", GENUINE, 404),
+    ],
+)
+async def test_what_is_not_genuine_is_not_kept(
+    api: Api, database_url: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = await api.client.post(path, content=b"[]", headers=headers)
+    assert answer.status_code == status
+    assert states(database_url) == []
+
+
+async def test_credentials_in_headers_are_not_kept(api: Api, database_url: str) -> None:
+    headers = {**GENUINE, "Authorization": "Bearer secret", "Cookie": "secret"}
+    assert (await api.client.post("/webhooks/plain", content=b"[]", headers=headers)).status_code == 200
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT headers::text FROM payment_inbox").fetchone()
+    assert row is not None
+    assert "secret" not in row[0]
+
+
+async def test_a_webhook_before_the_order_is_processed_once_it_is_there(
+    context: PaymentContext, account_id: UUID, database_url: str
+) -> None:
+    order_id = uuid4()
+    await kept(context, paid(order_id))
+    await InboxProcessor(context).work()
+    ((state, tries, error),) = states(database_url)
+    assert (state, tries) == (0, 1)
+    assert error is not None
+    assert "NotYet" in error
+    place_order(database_url, account_id, id=order_id)
+    time_passes(database_url)
+    await InboxProcessor(context).work()
+    assert available(database_url) == 1_000 * CREDIT
+
+
+class FailingGateway(PlainGateway):
+    """Fails until it is told not to."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error: Exception | None = error
+
+    async def facts(self, kind: str, headers: Mapping[str, str], body: bytes) -> Sequence[Fact]:
+        if self.error is not None:
+            raise self.error
+        return await super().facts(kind, headers, body)
+
+
+@pytest.mark.parametrize("error", [GatewayError("plain", "down", retryable=True), TimeoutError(), ValueError("a bug")])
+async def test_what_fails_is_tried_again_and_in_the_end_left_visibly(
+    context: PaymentContext, account_id: UUID, database_url: str, error: Exception
+) -> None:
+    gateway = FailingGateway(error)
+    context.gateways.put(gateway)
+    await kept(context, paid(place_order(database_url, account_id)))
+    for _ in range(TRIES + 2):
+        await InboxProcessor(context).work()
+        time_passes(database_url)
+    ((state, tries, last_error),) = states(database_url)
+    assert (state, tries) == (2, TRIES)
+    assert last_error is not None
+    assert type(error).__name__ in last_error
+    assert available(database_url) == 0
+
+
+async def test_what_can_never_succeed_is_left_at_once(
+    context: PaymentContext, account_id: UUID, database_url: str
+) -> None:
+    context.gateways.put(FailingGateway(GatewayError("plain", "no such object", retryable=False)))
+    await kept(context, paid(place_order(database_url, account_id)))
+    await InboxProcessor(context).work()
+    assert [row[:2] for row in states(database_url)] == [(2, 1)]
+
+
+async def test_one_that_fails_holds_up_no_other(context: PaymentContext, account_id: UUID, database_url: str) -> None:
+    await kept(context, paid(uuid4()), event_id="lost")
+    payment = paid(place_order(database_url, account_id))
+    for number in range(100):
+        await kept(context, payment, refund_of(payment, 1, refund_id=f"re_{number % 10}"), event_id=f"evt_{number}")
+    await InboxProcessor(context).work()
+    assert sorted(row[0] for row in states(database_url)) == [0, *[1] * 100]
+    assert available(database_url) == 990 * CREDIT
+
+
+async def test_a_wake_up_while_it_works_is_not_lost(
+    context: PaymentContext, account_id: UUID, database_url: str
+) -> None:
+    processor = InboxProcessor(context)
+    await kept(context, paid(place_order(database_url, account_id)), event_id="first")
+    working = asyncio.create_task(processor.work())
+    await kept(context, paid(place_order(database_url, account_id)), event_id="second")
+    assert await processor.work() + await working == 2
+    assert {row[0] for row in states(database_url)} == {1}
+
+
+async def test_a_webhook_is_left_to_whoever_has_taken_it(context: PaymentContext, database_url: str) -> None:
+    await kept(context)
+    assert len(await inbox.claim_due(context.database, limit=10)) == 1
+    assert await inbox.claim_due(context.database, limit=10) == []
+    time_passes(database_url)
+    assert len(await inbox.claim_due(context.database, limit=10)) == 1
+
+
+def test_a_webhook_is_given_up_before_anyone_else_takes_it() -> None:
+    assert processing.PROCESS_TIMEOUT_S < inbox.LEASE_S
