@@ -1681,6 +1681,8 @@ CREATE UNIQUE INDEX events_account_command ON public.events USING btree (account
 
 CREATE INDEX events_position ON public.events USING btree ("position");
 
+CREATE INDEX events_top_ups ON public.events USING btree (command_key) INCLUDE (recorded_at) WHERE (kind = 2);
+
 CREATE INDEX events_xid ON public.events USING btree (xid);
 
 CREATE INDEX freezes_expiry ON public.freezes USING btree (expires_at);

@@ -1,0 +1,1 @@
+"""Holding a gateway's books against ours: each payment and refund against our rows and the ledger's events."""
