@@ -22,7 +22,7 @@ from workers.payments.gateway import (
     WebhookMalformed,
 )
 from workers.payments.gateways.yookassa import listing, requests
-from workers.payments.gateways.yookassa.http import MethodRefused, Patience, YooKassaHttp
+from workers.payments.gateways.yookassa.http import ASKING, MAKING, MethodRefused, Patience, YooKassaHttp
 from workers.payments.gateways.yookassa.objects import PROGRESS, Notice, Payment, Refund
 from workers.payments.gateways.yookassa.senders import is_trusted
 from workers.payments.gateways.yookassa.settings import YooKassaSettings
@@ -33,7 +33,6 @@ KEY_LIFETIME_S: Final = 23 * 60 * 60
 """For how long we rely on YooKassa to know a key again. It promises 24 hours."""
 
 _DECODER: Final = msgspec.json.Decoder(Notice)
-_EMPTY_PATIENCE: Final = Patience()
 
 
 class YooKassa:
@@ -46,7 +45,8 @@ class YooKassa:
         self,
         settings: YooKassaSettings,
         *,
-        patience: Patience = _EMPTY_PATIENCE,
+        asking: Patience = ASKING,
+        making: Patience = MAKING,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._networks = settings.networks
@@ -56,7 +56,8 @@ class YooKassa:
             shop_id=settings.shop_id,
             secret_key=settings.secret_key,
             base_url=settings.base_url,
-            patience=patience,
+            asking=asking,
+            making=making,
         )
 
     async def verify(

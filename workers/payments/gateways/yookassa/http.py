@@ -29,14 +29,21 @@ _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeou
 class Patience(Struct, frozen=True, kw_only=True):
     """How long to wait, and how often to try."""
 
-    connect_s: float = 3.0
-    answer_s: float = 12.0
+    answer_s: float
     """For one answer, whole."""
-    total_s: float = 30.0
+    total_s: float
     """For all tries together; none begins after it, and each ends with it."""
+    connect_s: float = 3.0
     tries: int = 3
     pause_s: float = 0.3
     """Before the second try; doubled before each one after it, unless YooKassa names a time."""
+
+
+ASKING: Final = Patience(answer_s=6, total_s=13)
+"""For what changes nothing. Shorter than a worker may take for one webhook."""
+
+MAKING: Final = Patience(answer_s=20, total_s=35)
+"""For what moves money, where banks have a say."""
 
 
 class _Failure(NamedTuple):
@@ -49,9 +56,10 @@ class _Failure(NamedTuple):
 class YooKassaHttp:
     """A pool of connections to YooKassa. It follows no redirects, because the key goes with every call."""
 
-    def __init__(self, *, shop_id: str, secret_key: str, base_url: str, patience: Patience) -> None:
+    def __init__(self, *, shop_id: str, secret_key: str, base_url: str, asking: Patience, making: Patience) -> None:
         self._base_url = base_url
-        self._patience = patience
+        self._asking = asking
+        self._making = making
         self._client = httpx.AsyncClient(
             auth=httpx.BasicAuth(shop_id, secret_key),
             headers={"Accept": "application/json"},
@@ -66,7 +74,8 @@ class YooKassaHttp:
             UnknownObject: nothing is.
             GatewayError: there was no good answer.
         """
-        return await self._call("GET", path, answer, params=params)
+        request = self._client.build_request("GET", f"{self._base_url}/{path}", params=params)
+        return await self._call(request, answer, self._asking)
 
     async def post(self, path: str, body: Mapping[str, Any], answer: type[T], *, key: str) -> T:
         """Make something. A second call with the same key and body returns the same thing.
@@ -74,47 +83,37 @@ class YooKassaHttp:
         Raises:
             GatewayError: there was no good answer; `ambiguous` where it may have been made.
         """
-        return await self._call("POST", path, answer, content=msgspec.json.encode(body), key=key)
+        request = self._client.build_request(
+            "POST",
+            f"{self._base_url}/{path}",
+            content=msgspec.json.encode(body),
+            headers={"Idempotence-Key": key, "Content-Type": "application/json"},
+        )
+        return await self._call(request, answer, self._making)
 
     async def aclose(self) -> None:
         """Close the pool. A second call does nothing."""
         await self._client.aclose()
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        answer: type[T],
-        *,
-        params: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        key: str = "",
-    ) -> T:
-        request = self._client.build_request(
-            method,
-            f"{self._base_url}/{path}",
-            params=params,
-            content=content,
-            headers={"Idempotence-Key": key, "Content-Type": "application/json"} if content is not None else None,
-        )
-        until_s = time.monotonic() + self._patience.total_s
+    async def _call(self, request: httpx.Request, answer: type[T], patience: Patience) -> T:
+        until_s = time.monotonic() + patience.total_s
         may_be_done = False
-        for tries in range(1, self._patience.tries + 1):
-            found = await self._try(request, answer, until_s)
+        for tries in range(1, patience.tries + 1):
+            found = await self._try(request, answer, patience, until_s)
             if not isinstance(found, _Failure):
                 return found
             may_be_done = may_be_done or found.error.ambiguous
-            pause_s = max(self._patience.pause_s * 2 ** (tries - 1), found.retry_after_s)
-            if not found.soon or tries == self._patience.tries or time.monotonic() + pause_s >= until_s:
+            pause_s = max(patience.pause_s * 2 ** (tries - 1), found.retry_after_s)
+            if not found.soon or tries == patience.tries or time.monotonic() + pause_s >= until_s:
                 found.error.ambiguous = may_be_done
                 raise found.error
             await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
 
-    async def _try(self, request: httpx.Request, answer: type[T], until_s: float) -> T | _Failure:
+    async def _try(self, request: httpx.Request, answer: type[T], patience: Patience, until_s: float) -> T | _Failure:
         changes = request.method != "GET"
-        answer_s = min(self._patience.answer_s, max(until_s - time.monotonic(), 0.001))
-        request.extensions = {"timeout": httpx.Timeout(answer_s, connect=self._patience.connect_s).as_dict()}
+        answer_s = min(patience.answer_s, max(until_s - time.monotonic(), 0.001))
+        request.extensions = {"timeout": httpx.Timeout(answer_s, connect=patience.connect_s).as_dict()}
         try:
             async with asyncio.timeout(answer_s):
                 response = await self._client.send(request, stream=True)
