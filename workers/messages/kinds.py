@@ -1,7 +1,8 @@
 """What there is to tell people, and the values that each kind of message is written from.
 
-Amounts of money are `{"minor": 1000, "currency": "USD"}`, credits are decimal strings, times are microseconds since the
-Unix epoch, everything else is text or a whole number. A part of a message whose values are missing is left out.
+Amounts of money are `{"minor": 1000, "currency": "USD"}`, credits are decimal strings, times and dates are microseconds
+since the Unix epoch, everything else is text or a whole number. A part of a message whose values are missing is left
+out.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ class MessageKind(StrEnum):
     receipt = "receipt"
     """A payment has become credits."""
     refund = "refund"
-    """Money went back, and credits with it."""
+    """Money went back, and credits with it; or it was to, and did not."""
     payment_failed = "payment_failed"
     """A payment for a plan, or an automatic top-up, did not go through."""
     low_balance = "low_balance"
@@ -39,6 +40,8 @@ class ValueForm(StrEnum):
     money = "money"
     credits = "credits"
     time = "time"
+    date = "date"
+    """A time of which only the day is shown."""
     number = "number"
     link = "link"
 
@@ -68,9 +71,9 @@ VALUES: Final[Mapping[MessageKind, Values]] = {
             "tax": ValueForm.money,
             "gateway": ValueForm.text,
             "method": ValueForm.text,
-            "period_begins_us": ValueForm.time,
-            "period_ends_us": ValueForm.time,
-            "expires_at_us": ValueForm.time,
+            "period_begins_us": ValueForm.date,
+            "period_ends_us": ValueForm.date,
+            "expires_at_us": ValueForm.date,
         },
     ),
     MessageKind.refund: Values(
@@ -80,14 +83,20 @@ VALUES: Final[Mapping[MessageKind, Values]] = {
             "refunded_at_us": ValueForm.time,
             "reference": ValueForm.text,
         },
-        optional={"product": ValueForm.text, "price": ValueForm.money, "gateway": ValueForm.text},
+        # `status` is "failed" for a refund that did not come about; then `credits` were given back.
+        optional={
+            "status": ValueForm.text,
+            "product": ValueForm.text,
+            "price": ValueForm.money,
+            "gateway": ValueForm.text,
+        },
     ),
     MessageKind.payment_failed: Values(
         needed={"product": ValueForm.text, "price": ValueForm.money, "failed_at_us": ValueForm.time},
         optional={
             "method": ValueForm.text,
-            "retry_at_us": ValueForm.time,
-            "ends_at_us": ValueForm.time,
+            "retry_at_us": ValueForm.date,
+            "ends_at_us": ValueForm.date,
             "url": ValueForm.link,
         },
     ),
@@ -96,16 +105,16 @@ VALUES: Final[Mapping[MessageKind, Values]] = {
         optional={"url": ValueForm.link},
     ),
     MessageKind.plan_changed: Values(
-        needed={"plan": ValueForm.text, "effective_at_us": ValueForm.time},
+        needed={"plan": ValueForm.text, "effective_at_us": ValueForm.date},
         optional={
             "previous_plan": ValueForm.text,
             "price": ValueForm.money,
             "credits": ValueForm.credits,
-            "renews_at_us": ValueForm.time,
+            "renews_at_us": ValueForm.date,
         },
     ),
     MessageKind.plan_cancelled: Values(
-        needed={"plan": ValueForm.text, "ends_at_us": ValueForm.time},
+        needed={"plan": ValueForm.text, "ends_at_us": ValueForm.date},
         optional={"url": ValueForm.link},
     ),
     MessageKind.auto_top_up_suspended: Values(

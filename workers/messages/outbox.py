@@ -57,6 +57,6 @@ def _has_form(value: object, form: ValueForm) -> bool:
     if form is ValueForm.money:
         money = cast("Mapping[str, Any]", value if isinstance(value, Mapping) else {})
         return type(money.get("minor")) is int and isinstance(money.get("currency"), str) and len(money) == 2
-    if form in (ValueForm.time, ValueForm.number):
+    if form in (ValueForm.time, ValueForm.date, ValueForm.number):
         return type(value) is int
     return isinstance(value, str)

@@ -1,0 +1,32 @@
+"""The languages that people are written to in."""
+
+from typing import Final
+
+from babel import Locale, UnknownLocaleError
+
+DEFAULT: Final = "en"
+"""What the texts in the code are written in, and what anybody gets whose language we do not have."""
+
+LANGUAGES: Final = ("en", "ru", "de", "fr", "es", "ja", "zh")
+"""Chinese is written in simplified characters."""
+
+MAX_LOCALE_CHARACTERS: Final = 35
+
+
+def parse_locale(text: str) -> Locale:
+    """Read a locale such as `de`, `pt-BR` or `zh_Hant_TW`, of any language.
+
+    Raises:
+        ValueError: it is not a locale, or one that nobody knows.
+    """
+    if len(text) > MAX_LOCALE_CHARACTERS or not text.isascii():
+        raise ValueError("not a locale")
+    try:
+        return Locale.parse(text.replace("-", "_"))
+    except (UnknownLocaleError, TypeError):
+        raise ValueError("not a locale") from None
+
+
+def language_of(locale: Locale) -> str:
+    """Return the language to write to a reader of this locale."""
+    return locale.language if locale.language in LANGUAGES else DEFAULT
