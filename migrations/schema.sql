@@ -96,6 +96,14 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.refuse_shop_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'a version of what is for sale never changes: % is refused', TG_OP USING ERRCODE = 'restrict_violation';
+END
+$$;
+
 CREATE FUNCTION public.refuse_template_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -546,6 +554,16 @@ CREATE TABLE public.closed_periods (
     CONSTRAINT closed_periods_root CHECK ((length(root) = 32)),
     CONSTRAINT closed_periods_sha256 CHECK ((report_sha256 = sha256(report)))
 );
+
+CREATE TABLE public.daily_credits (
+    account_id uuid NOT NULL,
+    due_at timestamp with time zone,
+    begins_at timestamp with time zone,
+    ends_at timestamp with time zone,
+    local_day date,
+    CONSTRAINT daily_credits_day CHECK ((begins_at < ends_at))
+)
+WITH (fillfactor='70');
 
 CREATE TABLE public.events (
     "position" bigint NOT NULL,
@@ -1079,6 +1097,7 @@ CREATE TABLE public.payment_orders (
     gateway_id text,
     url text,
     subscription_id text,
+    language text,
     CONSTRAINT payment_orders_amount CHECK ((amount_minor > 0)),
     CONSTRAINT payment_orders_credits CHECK ((credits > 0)),
     CONSTRAINT payment_orders_purpose CHECK ((purpose = ANY (ARRAY['pack'::text, 'plan'::text, 'renewal'::text, 'auto_top_up'::text]))),
@@ -1221,6 +1240,18 @@ CREATE TABLE public.sessions (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.shop_versions (
+    kind text NOT NULL,
+    name text NOT NULL,
+    version integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    definition jsonb NOT NULL,
+    CONSTRAINT shop_versions_from_one CHECK ((version > 0)),
+    CONSTRAINT shop_versions_kind CHECK ((kind = ANY (ARRAY['pack'::text, 'plan'::text, 'region'::text]))),
+    CONSTRAINT shop_versions_name CHECK (((length(name) >= 1) AND (length(name) <= 100)))
+);
+
 CREATE TABLE public.statement_lines (
     build smallint NOT NULL,
     kind smallint NOT NULL,
@@ -1275,6 +1306,86 @@ CREATE TABLE public.statement_lines_1 (
     reference text CONSTRAINT statement_lines_reference_not_null NOT NULL,
     reason text CONSTRAINT statement_lines_reason_not_null NOT NULL
 );
+
+CREATE TABLE public.subscription_changes (
+    period_begins_at timestamp with time zone,
+    period_ends_at timestamp with time zone,
+    asked_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revision integer NOT NULL,
+    plan_version integer,
+    next_plan_version integer,
+    status smallint NOT NULL,
+    ends_at_period_end boolean NOT NULL,
+    gateway text NOT NULL,
+    subscription_id text NOT NULL,
+    plan text,
+    region text,
+    next_plan text,
+    changes text[] NOT NULL
+);
+
+CREATE TABLE public.subscription_periods (
+    account_id uuid NOT NULL,
+    order_id uuid,
+    begins_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    credits bigint NOT NULL,
+    rollover_cap bigint NOT NULL,
+    plan_version integer NOT NULL,
+    gateway text NOT NULL,
+    payment_id text NOT NULL,
+    subscription_id text NOT NULL,
+    plan text NOT NULL,
+    region text NOT NULL,
+    CONSTRAINT subscription_periods_credits CHECK (((credits > 0) AND (rollover_cap >= 0))),
+    CONSTRAINT subscription_periods_order CHECK ((begins_at < ends_at))
+);
+
+CREATE TABLE public.subscription_renewals (
+    order_id uuid NOT NULL,
+    begins_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    tries integer NOT NULL,
+    gateway text NOT NULL,
+    subscription_id text NOT NULL,
+    CONSTRAINT subscription_renewals_period CHECK ((begins_at < ends_at))
+);
+
+CREATE TABLE public.subscriptions (
+    account_id uuid NOT NULL,
+    order_id uuid,
+    period_begins_at timestamp with time zone,
+    period_ends_at timestamp with time zone,
+    anchored_at timestamp with time zone,
+    asked_at timestamp with time zone NOT NULL,
+    try_at timestamp with time zone,
+    due_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    plan_version integer,
+    next_plan_version integer,
+    tries integer DEFAULT 0 NOT NULL,
+    status smallint NOT NULL,
+    ends_at_period_end boolean DEFAULT false NOT NULL,
+    gateway text NOT NULL,
+    subscription_id text NOT NULL,
+    plan text,
+    region text,
+    next_plan text,
+    customer_id text,
+    method_id text,
+    method_label text,
+    CONSTRAINT subscriptions_next_plan CHECK (((next_plan IS NULL) = (next_plan_version IS NULL))),
+    CONSTRAINT subscriptions_period CHECK ((period_begins_at < period_ends_at)),
+    CONSTRAINT subscriptions_plan CHECK ((((plan IS NULL) = (plan_version IS NULL)) AND ((plan IS NULL) = (region IS NULL)))),
+    CONSTRAINT subscriptions_status CHECK (((status >= 0) AND (status <= 4))),
+    CONSTRAINT subscriptions_tries CHECK ((tries >= 0))
+)
+WITH (fillfactor='70');
 
 CREATE TABLE public.template_versions (
     name text NOT NULL,
@@ -1494,6 +1605,9 @@ ALTER TABLE ONLY public.checkpoints
 ALTER TABLE ONLY public.closed_periods
     ADD CONSTRAINT closed_periods_pkey PRIMARY KEY (through);
 
+ALTER TABLE ONLY public.daily_credits
+    ADD CONSTRAINT daily_credits_account_id PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_account_version PRIMARY KEY (account_id, version);
 
@@ -1629,6 +1743,9 @@ ALTER TABLE ONLY public.session_messages
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_id_account PRIMARY KEY (id, account_id);
 
+ALTER TABLE ONLY public.shop_versions
+    ADD CONSTRAINT shop_versions_version PRIMARY KEY (kind, name, version);
+
 ALTER TABLE ONLY public.statement_lines
     ADD CONSTRAINT statement_lines_account_version PRIMARY KEY (build, account_id, version);
 
@@ -1637,6 +1754,21 @@ ALTER TABLE ONLY public.statement_lines_0
 
 ALTER TABLE ONLY public.statement_lines_1
     ADD CONSTRAINT statement_lines_1_pkey PRIMARY KEY (build, account_id, version);
+
+ALTER TABLE ONLY public.subscription_changes
+    ADD CONSTRAINT subscription_changes_revision PRIMARY KEY (gateway, subscription_id, revision);
+
+ALTER TABLE ONLY public.subscription_periods
+    ADD CONSTRAINT subscription_periods_once UNIQUE (gateway, subscription_id, begins_at, plan);
+
+ALTER TABLE ONLY public.subscription_periods
+    ADD CONSTRAINT subscription_periods_payment PRIMARY KEY (gateway, payment_id);
+
+ALTER TABLE ONLY public.subscription_renewals
+    ADD CONSTRAINT subscription_renewals_order PRIMARY KEY (order_id);
+
+ALTER TABLE ONLY public.subscriptions
+    ADD CONSTRAINT subscriptions_id PRIMARY KEY (gateway, subscription_id);
 
 ALTER TABLE ONLY public.template_versions
     ADD CONSTRAINT template_versions_name_version PRIMARY KEY (name, version);
@@ -1676,6 +1808,8 @@ CREATE UNIQUE INDEX balance_snapshots_0_build_account_id_seq_idx ON public.balan
 CREATE INDEX balance_snapshots_1_build_account_id_recorded_at_version_idx ON public.balance_snapshots_1 USING btree (build, account_id, recorded_at, version);
 
 CREATE UNIQUE INDEX balance_snapshots_1_build_account_id_seq_idx ON public.balance_snapshots_1 USING btree (build, account_id, seq);
+
+CREATE INDEX daily_credits_due ON public.daily_credits USING btree (due_at) WHERE (due_at IS NOT NULL);
 
 CREATE UNIQUE INDEX events_account_command ON public.events USING btree (account_id, hashtextextended(command_key, (0)::bigint), hashtextextended(command_key, (1)::bigint));
 
@@ -1744,6 +1878,12 @@ CREATE UNIQUE INDEX sessions_awaiting ON public.sessions USING btree (account_id
 CREATE INDEX sessions_latest ON public.sessions USING btree (last_generation_id) WHERE (last_generation_id IS NOT NULL);
 
 CREATE INDEX sessions_of_account ON public.sessions USING btree (account_id, id);
+
+CREATE INDEX subscriptions_due ON public.subscriptions USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX subscriptions_of_account ON public.subscriptions USING btree (account_id, created_at);
+
+CREATE UNIQUE INDEX subscriptions_order ON public.subscriptions USING btree (gateway, order_id) WHERE (order_id IS NOT NULL);
 
 CREATE INDEX unbilled_endings_place ON public.unbilled_endings USING btree (seq);
 
@@ -1835,6 +1975,10 @@ CREATE TRIGGER sealed_append_only BEFORE DELETE OR UPDATE ON public.sealed FOR E
 
 CREATE TRIGGER sealed_no_truncate BEFORE TRUNCATE ON public.sealed FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER shop_versions_immutable BEFORE DELETE OR UPDATE ON public.shop_versions FOR EACH ROW EXECUTE FUNCTION public.refuse_shop_change();
+
+CREATE TRIGGER shop_versions_kept BEFORE TRUNCATE ON public.shop_versions FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_shop_change();
+
 CREATE TRIGGER template_versions_immutable BEFORE DELETE OR UPDATE ON public.template_versions FOR EACH ROW EXECUTE FUNCTION public.refuse_template_change();
 
 CREATE TRIGGER ticks_append_only BEFORE DELETE OR UPDATE ON public.ticks FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
@@ -1850,6 +1994,9 @@ ALTER TABLE ONLY public.account_contacts
 
 ALTER TABLE ONLY public.account_tiers
     ADD CONSTRAINT account_tiers_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.daily_credits
+    ADD CONSTRAINT daily_credits_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.generation_batches
     ADD CONSTRAINT generation_batches_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
@@ -1883,6 +2030,9 @@ ALTER TABLE ONLY public.session_messages
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.subscriptions
+    ADD CONSTRAINT subscriptions_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.template_versions
     ADD CONSTRAINT template_versions_template FOREIGN KEY (name) REFERENCES public.templates(name);
@@ -1952,6 +2102,8 @@ GRANT TRUNCATE ON TABLE public.balance_snapshots_1 TO holdfast_app;
 GRANT SELECT,INSERT ON TABLE public.checkpoints TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.closed_periods TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.daily_credits TO holdfast_app;
 
 GRANT SELECT ON TABLE public.events TO holdfast_app;
 
@@ -2061,11 +2213,21 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.session_messages TO holdfast_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO holdfast_app;
 
+GRANT SELECT,INSERT ON TABLE public.shop_versions TO holdfast_app;
+
 GRANT SELECT,INSERT ON TABLE public.statement_lines TO holdfast_app;
 
 GRANT TRUNCATE ON TABLE public.statement_lines_0 TO holdfast_app;
 
 GRANT TRUNCATE ON TABLE public.statement_lines_1 TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.subscription_changes TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.subscription_periods TO holdfast_app;
+
+GRANT SELECT,INSERT ON TABLE public.subscription_renewals TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.subscriptions TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.template_versions TO holdfast_app;
 

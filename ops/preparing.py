@@ -8,12 +8,15 @@ import migrations
 from ledger.database import Database
 from ops.endpoints import Endpoints
 from ops.errors import CannotReach
+from workers.payments.catalogue.seed import seed_shop
 from workers.seed import seed_catalogue
 from workers.templates import seed_templates
 
 
 async def prepare_database(endpoints: Endpoints) -> tuple[list[str], list[str]]:
-    """Apply the migrations that are pending, and add models and templates that are missing; return files and models.
+    """Apply the migrations that are pending, and add what is missing of models, templates and the shop.
+
+    Returns files and models.
 
     A second call finds nothing to do.
 
@@ -24,6 +27,7 @@ async def prepare_database(endpoints: Endpoints) -> tuple[list[str], list[str]]:
         applied = await migrations.apply(endpoints.database_owner_url)
         async with Database(endpoints.database_url, name="holdfast release", max_size=1) as database:
             await seed_templates(database)
+            await seed_shop(database)
             return applied, await seed_catalogue(database)
     except migrations.MigrationChanged as changed:
         raise CannotReach(f"this database belongs to another version of the code: {changed}") from changed

@@ -11,6 +11,7 @@ import httpx
 from api.app import Application
 from api.settings import read_settings
 from ledger.database import Database
+from workers.payments.catalogue.seed import seed_shop
 from workers.seed import seed_catalogue
 from workers.templates import seed_templates
 
@@ -82,6 +83,7 @@ async def api_in_process(database_url: str, redis_url: str, **environment: str) 
     async with Database(database_url) as database:
         await seed_catalogue(database)
         await seed_templates(database)
+        await seed_shop(database)
     settings = read_settings(
         {
             "DATABASE_URL": database_url,

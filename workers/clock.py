@@ -34,6 +34,7 @@ from workers.late_results import JobFollower
 from workers.logs import configure_logs
 from workers.media import sweeping
 from workers.payments import inbox
+from workers.payments.catalogue.seed import seed_shop
 from workers.queue import PaymentsDue
 from workers.seed import seed_catalogue
 from workers.settings import Settings, SettingsError
@@ -138,6 +139,7 @@ async def _lead_once(settings: Settings, context: GenerationContext, tasks: Sequ
         try:
             await seed_catalogue(context.database)
             await seed_templates(context.database)
+            await seed_shop(context.database)
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(_repeat(task, context), name=task.name) for task in tasks]
                 await _until_lead_is_lost(connection)

@@ -1,0 +1,60 @@
+"""What is for sale: packs and plans, priced by region, as versions that never change."""
+
+from workers.payments.catalogue.definitions import (
+    LANGUAGES,
+    Language,
+    PackDefinition,
+    PlanDefinition,
+    Price,
+    Region,
+    price_key,
+    price_of,
+    read_price_key,
+    title_of,
+)
+from workers.payments.catalogue.given import PackRequest, PlanRequest, RegionRequest
+from workers.payments.catalogue.offers import Offer, current_pack, current_plan, region_meant
+from workers.payments.catalogue.versions import (
+    Kind,
+    Version,
+    define_pack,
+    define_plan,
+    define_region,
+    list_versions,
+    newest_packs,
+    newest_plans,
+    newest_regions,
+    pack_version,
+    plan_version,
+)
+
+__all__ = [
+    "LANGUAGES",
+    "Kind",
+    "Language",
+    "Offer",
+    "PackDefinition",
+    "PackRequest",
+    "PlanDefinition",
+    "PlanRequest",
+    "Price",
+    "Region",
+    "RegionRequest",
+    "Version",
+    "current_pack",
+    "current_plan",
+    "define_pack",
+    "define_plan",
+    "define_region",
+    "list_versions",
+    "newest_packs",
+    "newest_plans",
+    "newest_regions",
+    "pack_version",
+    "plan_version",
+    "price_key",
+    "price_of",
+    "read_price_key",
+    "region_meant",
+    "title_of",
+]

@@ -1,0 +1,9 @@
+-- Read the versions of a region, a pack or a plan, newest first.
+-- Returns: at most `limit` rows, the columns of read_newest.sql.
+SELECT
+    shop_versions.version, shop_versions.definition::text AS definition, shop_versions.created_at,
+    shop_versions.created_by
+FROM shop_versions
+WHERE shop_versions.kind = %(kind)s AND shop_versions.name = %(name)s
+ORDER BY shop_versions.version DESC
+LIMIT %(limit)s
