@@ -113,6 +113,8 @@ class SavedCharge(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     price: Money
     method: SavedMethod
+    tax_inclusive: bool = True
+    """As in a `Purchase`."""
     email: str = ""
 
 
