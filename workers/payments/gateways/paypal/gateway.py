@@ -98,9 +98,8 @@ class PayPal:
         answer_s: float = ANSWER_S,
     ) -> None:
         self._http = PayPalHttp(base_url=base_url, client_id=client_id, client_secret=client_secret, answer_s=answer_s)
-        self._signatures = Signatures(
-            webhook_ids=webhook_ids, certificates=Certificates(CertificateHosts(certificate_hosts))
-        )
+        self.certificate_hosts = CertificateHosts(certificate_hosts)
+        self._signatures = Signatures(webhook_ids=webhook_ids, certificates=Certificates(self.certificate_hosts))
 
     async def verify(
         self, headers: Mapping[str, str], body: bytes, *, remote_address: str, now_s: float

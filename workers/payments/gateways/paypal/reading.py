@@ -3,6 +3,8 @@
 from typing import Final
 from uuid import UUID
 
+from msgspec import structs
+
 from workers.payments.facts import DisputeFact, DisputeStatus, PaymentFact, PaymentStatus, RefundFact, RefundStatus
 from workers.payments.gateway import GatewayError
 from workers.payments.gateways.paypal.amounts import money_of
@@ -124,7 +126,7 @@ def without_refunds(fact: DisputeFact, order: Order, *, opened_at: str) -> Dispu
     """Return what a lost dispute took by itself.
 
     A claim that we accept is settled by a refund, which is told as one. What was refunded while the dispute went on is
-    not taken a second time; where that is all of it, the dispute took nothing.
+    not taken a second time.
     """
     given_back = sum(
         refund_of(refund, capture_id=fact.payment_id).amount.minor
@@ -134,11 +136,8 @@ def without_refunds(fact: DisputeFact, order: Order, *, opened_at: str) -> Dispu
         and refund.amount.currency_code == fact.amount.currency
         and first_us(refund.create_time) >= first_us(opened_at)
     )
-    left = fact.amount.minor - given_back
-    amount, status = (Money(left, fact.amount.currency), fact.status) if left > 0 else (fact.amount, DisputeStatus.won)
-    return DisputeFact(
-        dispute_id=fact.dispute_id, payment_id=fact.payment_id, amount=amount, status=status, at_us=fact.at_us
-    )
+    left = Money(max(0, fact.amount.minor - given_back), fact.amount.currency)
+    return structs.replace(fact, amount=left)
 
 
 def reversal_of(resource: Resource) -> DisputeFact:
