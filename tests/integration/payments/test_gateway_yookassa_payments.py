@@ -216,6 +216,26 @@ async def test_a_charge_repeated_after_the_key_was_forgotten_takes_nothing_again
     assert len(server.payments) == 2
 
 
+async def test_a_purchase_repeated_after_the_key_was_forgotten_is_the_same_payment(
+    gateway: YooKassa, server: FakeYooKassa
+) -> None:
+    purchase = a_purchase(order_id_of_long_ago(hours=23.5))
+    first = await gateway.start_purchase(purchase)
+    server.advance(hours=25)
+
+    assert await gateway.start_purchase(purchase) == first
+    assert len(server.payments) == 1
+
+
+async def test_a_clock_that_is_behind_ours_hides_no_payment(gateway: YooKassa, server: FakeYooKassa) -> None:
+    order_id = order_id_of_long_ago(hours=30)
+    made_us = listing.made_at_us(order_id)
+    assert made_us is not None
+    earlier = server.add_payment(at_us=made_us - 300_000_000, metadata={"order_id": str(order_id)})
+
+    assert (await gateway.start_purchase(a_purchase(order_id))).gateway_id == earlier
+
+
 async def test_an_old_order_that_was_never_charged_is_charged(gateway: YooKassa, server: FakeYooKassa) -> None:
     method = await a_saved_method(gateway, server)
     for _ in range(250):

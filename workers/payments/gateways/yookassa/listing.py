@@ -9,7 +9,7 @@ from uuid import UUID
 from workers.payments.gateway import GatewayError
 from workers.payments.gateways.yookassa.http import YooKassaHttp
 from workers.payments.gateways.yookassa.objects import Payment, PaymentPage, Refund, RefundPage
-from workers.payments.gateways.yookassa.translating import NAME
+from workers.payments.gateways.yookassa.translating import NAME, us
 
 Page = TypeVar("Page", PaymentPage, RefundPage)
 
@@ -17,6 +17,9 @@ PAGE: Final = 100
 """As many as YooKassa gives at once."""
 MAX_PAGES: Final = 100_000
 MAX_SEARCHED_PAGES: Final = 50
+
+CLOCKS_US: Final = 10 * 60 * 1_000_000
+"""How far YooKassa's clock and ours may be apart."""
 
 _UUID7: Final = 7
 _MILLISECOND_US: Final = 1_000
@@ -28,14 +31,16 @@ async def payments(
     """Yield the payments that were made from one time up to another, newest first."""
     async for page in _pages(http, "payments", PaymentPage, _filters(since_us, until_us, status)):
         for payment in page.items:
-            yield payment
+            if since_us <= us(payment.created_at) < until_us:
+                yield payment
 
 
 async def refunds(http: YooKassaHttp, *, since_us: int, until_us: int) -> AsyncGenerator[Refund, None]:
     """Yield the refunds that were made from one time up to another, newest first."""
     async for page in _pages(http, "refunds", RefundPage, _filters(since_us, until_us)):
         for refund in page.items:
-            yield refund
+            if since_us <= us(refund.created_at) < until_us:
+                yield refund
 
 
 def made_at_us(order_id: UUID) -> int | None:
@@ -44,12 +49,12 @@ def made_at_us(order_id: UUID) -> int | None:
 
 
 async def payment_of(http: YooKassaHttp, order_id: UUID, *, since_us: int, until_us: int) -> Payment | None:
-    """Look for the payment of an order among all those of a time.
+    """Look for the payment of an order among all those of a time, and a little more.
 
     Raises:
         GatewayError: there are too many to look through.
     """
-    filters = _filters(since_us, until_us)
+    filters = _filters(since_us - CLOCKS_US, until_us + CLOCKS_US)
     async for page in _pages(http, "payments", PaymentPage, filters, max_pages=MAX_SEARCHED_PAGES):
         for payment in page.items:
             if (payment.metadata or {}).get("order_id") == str(order_id):
@@ -73,12 +78,12 @@ async def _pages(
 
 
 def _filters(since_us: int, until_us: int, status: str = "") -> dict[str, str]:
-    filters = {"created_at.gte": _written(since_us), "created_at.lt": _written(until_us), "limit": str(PAGE)}
+    """Ask for whole milliseconds, as YooKassa counts; what is too much is left out here."""
+    since_ms, until_ms = since_us // _MILLISECOND_US, -(-until_us // _MILLISECOND_US)
+    filters = {"created_at.gte": _written(since_ms), "created_at.lt": _written(until_ms), "limit": str(PAGE)}
     return {**filters, "status": status} if status else filters
 
 
-def _written(moment_us: int) -> str:
-    """Write a time as YooKassa does. It counts milliseconds: what is at or after the time is so after rounding up."""
-    rounded_ms = -(-moment_us // _MILLISECOND_US)
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=rounded_ms)
+def _written(moment_ms: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)
     return re.sub(r"\+00:00\Z", "Z", moment.isoformat(timespec="milliseconds"))
