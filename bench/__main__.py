@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 import uvloop
 
-from bench import generations, http, ledger, overhead, peer, projections, sealing, streams
+from bench import generations, http, ledger, overhead, payments, peer, projections, sealing, streams
 from bench.figures import Figure, publish
 from ledger.garbage import collect_rarely
 
@@ -19,6 +19,7 @@ SUITES: Final[dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]]] = {
     "generations": generations.run,
     "streams": streams.run,
     "overhead": overhead.run,
+    "payments": payments.run,
     "projections": projections.run,
     "sealing": sealing.run,
 }

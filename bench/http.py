@@ -29,8 +29,8 @@ async def run() -> list[Figure]:
         await _rate(platform, freezes, seconds=WARM_UP_S)
         bare_per_s = await _rate(platform, live, seconds=RUN_S / 2)
         per_s = await _rate(platform, freezes, seconds=RUN_S)
-        bare_s = await _paced(platform, live, seconds=PACED_S / 3)
-        paced_s = await _paced(platform, freezes, seconds=PACED_S)
+        bare_s = await paced(platform, live, seconds=PACED_S / 3)
+        paced_s = await paced(platform, freezes, seconds=PACED_S)
     yardstick = "GET /health/live, ms"
     return [
         Figure(
@@ -105,7 +105,9 @@ async def _rate(platform: Platform, requests: Iterator[bytes], *, seconds: float
     return done / (time.perf_counter() - started)
 
 
-async def _paced(platform: Platform, requests: Iterator[bytes], *, seconds: float) -> list[float]:
+async def paced(
+    platform: Platform, requests: Iterator[bytes], *, seconds: float, per_s: int = PACED_PER_S
+) -> list[float]:
     """Latencies of requests sent at a steady rate, counted from when each was due, so that a stall is not left out."""
     idle = [await Connection.open(platform.host, platform.port) for _ in range(16)]
     latencies: list[float] = []
@@ -118,8 +120,8 @@ async def _paced(platform: Platform, requests: Iterator[bytes], *, seconds: floa
 
     started = time.perf_counter()
     running_now: set[asyncio.Task[None]] = set()
-    for number in range(int(seconds * PACED_PER_S)):
-        due = started + number / PACED_PER_S
+    for number in range(int(seconds * per_s)):
+        due = started + number / per_s
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         wire = idle.pop() if idle else await Connection.open(platform.host, platform.port)
         task = asyncio.create_task(one(due, wire))

@@ -31,6 +31,8 @@ class Platform(msgspec.Struct, frozen=True):
     demo_key: str
     demo_account_id: str
     redis_url: str
+    database_url: str
+    """Logs in as the application."""
     process_id: int
     """Of the supervisor; the processes of the platform are its children."""
 
@@ -75,6 +77,7 @@ async def running(**settings: str) -> AsyncGenerator[Platform]:
                 demo_key=ready["demo_key"],
                 demo_account_id=ready["account_id"],
                 redis_url=_redis_url(Path(path) / "data"),
+                database_url=json.loads((Path(path) / "data" / "instance.json").read_text())["database_url"],
                 process_id=process.pid,
             )
             drain.cancel()
