@@ -10,6 +10,7 @@ from uuid_utils import uuid7
 
 from api import metrics, problems
 from api.access_log import ENDED_BEFORE_ANSWER, AccessLine, AccessLog
+from api.languages import wanted_language
 from workers.logs import bind_request, redact_text
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -68,7 +69,9 @@ class _Exchange:
     async def fail(self, error: Exception, receive: Receive) -> None:
         _log.error("unanswered_error", exc_info=error, started=bool(self._status))
         if self._status == 0:
-            await problems.INTERNAL.answer(self._request_id.decode("ascii"))(self._scope, receive, self.send)
+            language = wanted_language(self._scope["headers"])
+            answer = problems.INTERNAL.answer(self._request_id.decode("ascii"), language=language)
+            await answer(self._scope, receive, self.send)
 
     def record(self, access_log: AccessLog) -> None:
         scope = self._scope

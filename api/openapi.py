@@ -18,6 +18,7 @@ from api.problems import STATUS_OF_CODE
 from api.requests import ApiRequest
 from api.streams import CURSOR_SCHEMA, EVENTS
 from ledger.commands import COMMAND_KEY_MAX_CHARACTERS, OWN_KEY_PREFIX
+from workers.messages.languages import LANGUAGES
 
 VERSION: Final = "1"
 _SCHEMAS: Final = "#/components/schemas/{name}"
@@ -188,11 +189,12 @@ def _problem(status: int) -> dict[str, Any]:
     problem: dict[str, Any] = {
         "description": f"{_TITLES[status]} Codes: {', '.join(codes)}.",
         "content": {"application/problem+json": {"schema": _reference(ProblemDocument)}},
+        "headers": {"Content-Language": {"schema": {"type": "string", "enum": list(LANGUAGES)}, "required": True}},
     }
     if status == 503:
-        problem["headers"] = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "required": True}}
+        problem["headers"]["Retry-After"] = {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "required": True}
     if status == 401:
-        problem["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
+        problem["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}
     return problem
 
 

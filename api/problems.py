@@ -20,10 +20,14 @@ from redis.exceptions import RedisError
 
 from api.answers import PROBLEM, Header, RawAnswer
 from api.errors import ApiError
+from api.languages import wanted_language
+from api.titles import title_of
 from ledger.amounts import format_credits
 from ledger.errors import LedgerError
 from workers.errors import GenerationError
 from workers.media.errors import MediaError
+from workers.messages.errors import MessageError
+from workers.messages.languages import DEFAULT
 from workers.payments.errors import GatewayRefused, GatewayUnavailable, PaymentError
 from workers.payments.gateway import GatewayError
 from workers.streams.errors import StreamError
@@ -58,6 +62,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "plan_not_found": 404,
     "region_not_found": 404,
     "checkout_not_found": 404,
+    "contact_not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
     "unsupported_media_type": 415,
@@ -107,6 +112,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "invalid_pack": 422,
     "invalid_plan": 422,
     "invalid_region": 422,
+    "invalid_contact": 422,
     # 500, 503: ours
     "internal_error": 500,
     "contended": 503,
@@ -161,11 +167,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         """The HTTP status of the code."""
         return STATUS_OF_CODE[self.code]
 
-    def document(self, request_id: str) -> dict[str, object]:
-        """Return the members of the problem document."""
+    def document(self, request_id: str, *, language: str = DEFAULT) -> dict[str, object]:
+        """Return the members of the problem document, with its title in a language."""
         return {
             "type": f"urn:holdfast:problem:{self.code}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": title_of(self.code, status=self.status, language=language),
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
@@ -173,12 +179,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
             **self.members,
         }
 
-    def answer(self, request_id: str) -> RawAnswer:
-        """Return the answer to send."""
+    def answer(self, request_id: str, *, language: str = DEFAULT) -> RawAnswer:
+        """Return the answer to send, with its title in a language."""
         retry = ((b"retry-after", str(RETRY_AFTER_S).encode()),) if self.code in _RETRYABLE else ()
         challenge = ((b"www-authenticate", b'Bearer realm="holdfast"'),) if self.code == "unauthenticated" else ()
-        body = msgspec.json.encode(self.document(request_id))
-        return RawAnswer(body, status=self.status, content_type=PROBLEM, headers=(*self.headers, *retry, *challenge))
+        spoken = ((b"content-language", language.encode()), (b"vary", b"accept-language"))
+        body = msgspec.json.encode(self.document(request_id, language=language))
+        headers = (*self.headers, *spoken, *retry, *challenge)
+        return RawAnswer(body, status=self.status, content_type=PROBLEM, headers=headers)
 
 
 INTERNAL: Final = Problem(code="internal_error", detail="something went wrong on our side; it has been recorded")
@@ -197,7 +205,8 @@ class ProblemResponse(Response[Any]):
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse:
     """Litestar's handler of every exception."""
-    return ProblemResponse(problem_of(error).answer(request.scope["state"]["request_id"]))
+    language = wanted_language(request.scope["headers"])
+    return ProblemResponse(problem_of(error).answer(request.scope["state"]["request_id"], language=language))
 
 
 def problem_of(error: Exception) -> Problem:
@@ -219,7 +228,9 @@ def _without_words(error: Exception) -> Exception:
 
 def _domain_problem(error: Exception) -> Problem | None:
     if (
-        not isinstance(error, ApiError | LedgerError | GenerationError | MediaError | StreamError | PaymentError)
+        not isinstance(
+            error, ApiError | LedgerError | GenerationError | MediaError | MessageError | StreamError | PaymentError
+        )
         or error.code not in STATUS_OF_CODE
     ):
         return None

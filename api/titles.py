@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from workers.messages.catalogues import translated
-from workers.messages.languages import DEFAULT
+from workers.messages.languages import DEFAULT, LANGUAGES
 from workers.messages.texts import Text
 
 CONTEXT: Final = "problem"
@@ -98,7 +98,14 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
 }
 
 
+# Read as the process begins: the first answer in a language must not wait for its catalogue, nor fail with it.
+_TITLES: Final = {
+    (code, language): translated(Text(title, context=CONTEXT), language)
+    for code, title in TITLE_OF_CODE.items()
+    for language in LANGUAGES
+}
+
+
 def title_of(code: str, *, status: int, language: str = DEFAULT) -> str:
-    """Return what a problem is called; by its status, in English, where its code has no title."""
-    title = TITLE_OF_CODE.get(code)
-    return HTTPStatus(status).phrase if title is None else translated(Text(title, context=CONTEXT), language)
+    """Return what a problem is called; a code without a title is called as its status is, in English."""
+    return _TITLES.get((code, language)) or HTTPStatus(status).phrase

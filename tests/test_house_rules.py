@@ -15,6 +15,7 @@ import api.errors
 import ledger.errors
 import workers.errors
 import workers.media.errors
+import workers.messages.errors
 import workers.payments.errors
 import workers.streams.errors
 from api.problems import STATUS_OF_CODE
@@ -73,6 +74,7 @@ def error_classes() -> list[type[Exception]]:
         ledger.errors,
         workers.errors,
         workers.media.errors,
+        workers.messages.errors,
         workers.payments.errors,
         workers.streams.errors,
         api.errors,

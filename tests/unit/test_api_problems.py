@@ -10,6 +10,7 @@ import api.errors
 import ledger.errors
 import workers.errors
 import workers.media.errors
+import workers.messages.errors
 import workers.payments.errors
 import workers.streams.errors
 from api.problems import STATUS_OF_CODE, problem_of
@@ -22,6 +23,7 @@ BASES = (
     ledger.errors.LedgerError,
     workers.errors.GenerationError,
     workers.media.errors.MediaError,
+    workers.messages.errors.MessageError,
     workers.payments.errors.PaymentError,
 )
 NEVER_ANSWERED = {"stream_fenced", "stream_event_refused", "unreadable_stream_entry"}
