@@ -17,9 +17,11 @@ from ops.finance_commands import FINANCE_COMMANDS
 from ops.instance import DataDirectory
 from ops.key_commands import keys
 from ops.output import Output
+from ops.payment_commands import payments
 from ops.preparing import prepare_database
 from ops.projection_commands import projections
 from ops.proof_commands import PROOF_COMMANDS
+from ops.reconcile_commands import reconcile
 from ops.up import Options, up
 from workers.settings import Settings, SettingsError
 
@@ -126,5 +128,7 @@ main.add_command(accounts)
 main.add_command(keys)
 main.add_command(projections)
 main.add_command(audit)
+main.add_command(reconcile)
+main.add_command(payments)
 for command in (*PROOF_COMMANDS, *FINANCE_COMMANDS):
     audit.add_command(command)

@@ -193,8 +193,13 @@ async def test_a_tax_that_does_not_lead_to_the_price_of_the_order_is_found(
     context: PaymentContext, account_id: UUID, database_url: str
 ) -> None:
     right, wrong, unsaid = (
-        paid(place_order(database_url, account_id, tax_inclusive=False), price=Money(1_200, "USD"), tax=Money(200, "USD")) for _ in range(3)
-    )  # fmt: skip
+        paid(
+            place_order(database_url, account_id, tax_inclusive=False),
+            price=Money(1_200, "USD"),
+            tax=Money(200, "USD"),
+        )
+        for _ in range(3)
+    )
     changed = paid(place_order(database_url, account_id))
     await settle_all(context, right, wrong, unsaid, changed)
     change(database_url, "UPDATE payment_orders SET amount_minor = 1001 WHERE id = %s", changed.order_id)
