@@ -8,6 +8,7 @@ import msgspec
 import stripe
 
 from workers.payments.gateway import Declined, GatewayError, UnknownObject
+from workers.payments.gateways.stripe.connections import Connections
 from workers.payments.gateways.stripe.settings import StripeSettings
 
 MAX_RETRIES: Final = 2
@@ -27,7 +28,7 @@ class Calls:
     """Our account at Stripe, for one event loop."""
 
     def __init__(self, settings: StripeSettings) -> None:
-        self._http = stripe.HTTPXClient(timeout=settings.timeout_s)
+        self._http = Connections(timeout_s=settings.timeout_s)
         self._limit_s = settings.timeout_s * (MAX_RETRIES + 1) + PAUSES_S
         self.client: Final = stripe.StripeClient(
             settings.api_key,

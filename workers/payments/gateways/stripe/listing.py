@@ -1,7 +1,7 @@
 """All that Stripe took and gave back in a time, a page at a time, the latest first.
 
 A payment intent that paid an invoice says neither which nor for what. So where one comes up, the invoices' payments of
-its day are listed as well, and only an intent that is not among them is asked about by itself. No more than one page and
+its day are listed as well, and only an intent that is not among them is asked about by itself. No more than a page and
 one such day is kept in memory.
 """
 
