@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tests.fakes.paddle_objects import Json, adjustment_of, rfc3339
-from tests.fakes.paddle_webhooks import WEBHOOK_SECRET, Webhook, webhook_of
+from tests.fakes.paddle_webhooks import WEBHOOK_SECRET, Webhook, event_of, signed
 
 CHECKOUT_URL = "https://shop.example/pay"
 GONE = ("rejected", "reversed")
@@ -28,12 +28,13 @@ class PaddleAdjusting:
         self.subscriptions: dict[str, Json] = {}
         self.adjustments: dict[str, Json] = {}
         self.customers: dict[str, Json] = {}
-        self._untold: list[Webhook] = []
+        self._untold: list[bytes] = []
 
     def take(self) -> list[Webhook]:
-        """All that Paddle has to tell since it last told anything, in its order."""
+        """All that Paddle has to tell since it last told anything, in its order, signed as it is sent: now."""
         untold, self._untold = self._untold, []
-        return untold
+        at_s = self.clock().timestamp()
+        return [signed(body, at_s=at_s, secrets=(self.webhook_secret,)) for body in untold]
 
     def refund(self, transaction_id: str, minor: int | None = None, *, reason: str = "asked for") -> list[Webhook]:
         """Somebody refunds so much in the dashboard, or all that is left; `approve` or `reject` it then."""
@@ -112,9 +113,7 @@ class PaddleAdjusting:
 
     def tell(self, kind: str, entity: Json) -> None:
         """Send a webhook with an object as it is now."""
-        now = self.clock()
-        sent = webhook_of(kind, entity, occurred_at=rfc3339(now), at_s=now.timestamp(), secret=self.webhook_secret)
-        self._untold.append(sent)
+        self._untold.append(event_of(kind, entity, occurred_at=rfc3339(self.clock())))
 
     def touch(self, transaction: Json) -> None:
         transaction["updated_at"] = rfc3339(self.clock())

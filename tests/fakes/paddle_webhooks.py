@@ -41,8 +41,8 @@ def signature(body: bytes, *, at_s: float, secrets: tuple[str, ...] = (WEBHOOK_S
     return ";".join([f"ts={int(at_s)}", *(f"h1={digest}" for digest in digests)])
 
 
-def webhook_of(kind: str, data: dict[str, Any], *, occurred_at: str, at_s: float, secret: str) -> Webhook:
-    """Tell of an event, with the object as it is now."""
+def event_of(kind: str, data: dict[str, Any], *, occurred_at: str) -> bytes:
+    """The body that tells of an event, with the object as it is now."""
     event = {
         "event_id": new_id("evt"),
         "event_type": kind,
@@ -50,7 +50,7 @@ def webhook_of(kind: str, data: dict[str, Any], *, occurred_at: str, at_s: float
         "notification_id": new_id("ntf"),
         "data": data,
     }
-    return signed(json.dumps(event, separators=(",", ":")).encode(), at_s=at_s, secrets=(secret,))
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
 def signed(body: bytes, *, at_s: float, secrets: tuple[str, ...] = (WEBHOOK_SECRET,)) -> Webhook:

@@ -19,6 +19,11 @@ TAX_CATEGORIES: Final = frozenset({
 """How Paddle taxes what is sold. All but `standard` have to be allowed for the account first."""
 
 
+def home_of(key: str) -> str:
+    """Return where a key is good: keys of the sandbox say that they are."""
+    return SANDBOX_URL if key.startswith(SANDBOX_KEY_PREFIX) else LIVE_URL
+
+
 def _make(environment: Mapping[str, str]) -> Gateway:
     from workers.payments.gateways.paddle.api import PaddleApi  # noqa: PLC0415 - only where it has a key
     from workers.payments.gateways.paddle.gateway import PaddleGateway  # noqa: PLC0415 - see above
@@ -30,9 +35,8 @@ def _make(environment: Mapping[str, str]) -> Gateway:
     category = environment.get("PADDLE_TAX_CATEGORY", "").strip() or DEFAULT_TAX_CATEGORY
     if category not in TAX_CATEGORIES:
         raise SettingsError(f"PADDLE_TAX_CATEGORY must be one of {', '.join(sorted(TAX_CATEGORIES))}")
-    default = SANDBOX_URL if key.startswith(SANDBOX_KEY_PREFIX) else LIVE_URL
     return PaddleGateway(
-        api=PaddleApi(base_url=base_url(environment, "PADDLE_BASE_URL", default), key=key),
+        api=PaddleApi(base_url=base_url(environment, "PADDLE_BASE_URL", home_of(key)), key=key),
         signatures=PaddleSignatures(environment.get("PADDLE_WEBHOOK_SECRET", "").split(",")),
         tax_category=category,
     )
