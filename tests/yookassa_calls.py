@@ -18,8 +18,9 @@ from workers.payments.gateways.yookassa.settings import YooKassaSettings
 from workers.payments.money import Money
 
 QUICK = Patience(answer_s=5, total_s=10, pause_s=0.01)
-HASTY = Patience(answer_s=0.2, total_s=10, pause_s=0.01, tries=1)
+HASTY = Patience(answer_s=0.5, total_s=10, pause_s=0.01, tries=1)
 """Does not wait for who does not answer, and asks once."""
+ONCE = Patience(answer_s=5, total_s=10, tries=1)
 
 ACCOUNT = UUID("0190a5d8-7b0a-7c9e-8f7c-000000000001")
 RETURN_URL = "https://shop.example/back?order=1"

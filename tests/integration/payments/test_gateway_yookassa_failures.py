@@ -12,6 +12,7 @@ from tests.fakes.yookassa_server import SECRET_KEY, FakeYooKassa
 from tests.fakes.yookassa_shop import notification
 from tests.yookassa_calls import (
     HASTY,
+    ONCE,
     QUICK,
     a_charge,
     a_payment,
@@ -66,7 +67,7 @@ async def hasty(server: FakeYooKassa) -> AsyncIterator[YooKassa]:
 
 @pytest.mark.parametrize("name", UNKNOWN_OUTCOMES)
 async def test_a_purchase_that_acted_and_failed_may_be_done_and_is_found_under_its_key(
-    hasty: YooKassa, server: FakeYooKassa, name: str
+    hasty: YooKassa, gateway: YooKassa, server: FakeYooKassa, name: str
 ) -> None:
     purchase = a_purchase()
     server.acts_but(UNKNOWN_OUTCOMES[name])
@@ -75,12 +76,14 @@ async def test_a_purchase_that_acted_and_failed_may_be_done_and_is_found_under_i
         await hasty.start_purchase(purchase)
 
     assert (failed.value.retryable, failed.value.ambiguous) == (True, True)
-    started = await hasty.start_purchase(purchase)
+    started = await gateway.start_purchase(purchase)
     assert list(server.payments) == [started.gateway_id]
 
 
 @pytest.mark.parametrize("name", UNKNOWN_OUTCOMES)
-async def test_a_question_that_failed_has_changed_nothing(hasty: YooKassa, server: FakeYooKassa, name: str) -> None:
+async def test_a_question_that_failed_has_changed_nothing(
+    hasty: YooKassa, gateway: YooKassa, server: FakeYooKassa, name: str
+) -> None:
     payment_id = server.add_payment()
     sent = notification("payment.succeeded", server.payments[payment_id])
     server.script(UNKNOWN_OUTCOMES[name])
@@ -89,7 +92,7 @@ async def test_a_question_that_failed_has_changed_nothing(hasty: YooKassa, serve
         await told(hasty, [sent])
 
     assert (failed.value.retryable, failed.value.ambiguous) == (True, False)
-    assert (await payment_told(hasty, [sent])).status is PaymentStatus.paid
+    assert (await payment_told(gateway, [sent])).status is PaymentStatus.paid
 
 
 async def test_a_charge_that_acted_and_failed_is_not_made_twice(gateway: YooKassa, server: FakeYooKassa) -> None:
@@ -142,12 +145,14 @@ async def test_what_may_have_been_done_stays_so_whatever_the_last_try_said(
     assert (failed.value.retryable, failed.value.ambiguous) == (False, True)
 
 
-async def test_too_many_requests_were_not_carried_out(hasty: YooKassa, server: FakeYooKassa) -> None:
+async def test_too_many_requests_were_not_carried_out(server: FakeYooKassa) -> None:
+    gateway = gateway_of(server, ONCE)
     server.script(too_many_requests())
 
     with pytest.raises(GatewayError, match="429") as failed:
-        await hasty.start_purchase(a_purchase())
+        await gateway.start_purchase(a_purchase())
 
+    await gateway.aclose()
     assert (failed.value.retryable, failed.value.ambiguous) == (True, False)
 
 
