@@ -2031,6 +2031,12 @@ ALTER TABLE ONLY public.session_messages
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.subscription_changes
+    ADD CONSTRAINT subscription_changes_subscription FOREIGN KEY (gateway, subscription_id) REFERENCES public.subscriptions(gateway, subscription_id) ON UPDATE CASCADE;
+
+ALTER TABLE ONLY public.subscription_periods
+    ADD CONSTRAINT subscription_periods_subscription FOREIGN KEY (gateway, subscription_id) REFERENCES public.subscriptions(gateway, subscription_id) ON UPDATE CASCADE;
+
 ALTER TABLE ONLY public.subscriptions
     ADD CONSTRAINT subscriptions_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
@@ -2221,9 +2227,9 @@ GRANT TRUNCATE ON TABLE public.statement_lines_0 TO holdfast_app;
 
 GRANT TRUNCATE ON TABLE public.statement_lines_1 TO holdfast_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.subscription_changes TO holdfast_app;
+GRANT SELECT,INSERT ON TABLE public.subscription_changes TO holdfast_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.subscription_periods TO holdfast_app;
+GRANT SELECT,INSERT ON TABLE public.subscription_periods TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.subscription_renewals TO holdfast_app;
 
