@@ -11,6 +11,7 @@ import httpx
 
 from ops.checks.finding import Finding, State, judge, unreachable
 from ops.checks.machine import check_machine
+from ops.checks.payments import check_gateways, check_payments
 from ops.checks.postgres import check_postgres
 from ops.checks.redis import check_redis
 from ops.checks.signing import check_signing
@@ -48,9 +49,13 @@ async def _look(directory: DataDirectory) -> AsyncIterator[Finding]:
         yield finding
     for finding in check_signing(directory.path, os.environ):
         yield finding
+    async for finding in check_gateways(os.environ):
+        yield finding
     try:
         async with reached_database(directory) as endpoints:
             async for finding in check_postgres(endpoints):
+                yield finding
+            async for finding in check_payments(endpoints):
                 yield finding
     except CannotReach as error:
         yield unreachable("postgres", error)

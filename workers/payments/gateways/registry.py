@@ -37,7 +37,7 @@ class Gateways:
     @property
     def configured(self) -> tuple[str, ...]:
         """The names of those that can be used, in alphabetical order."""
-        return tuple(name for name in NAMES if not _factory(name).missing(self._environment))
+        return tuple(name for name in NAMES if not factory_named(name).missing(self._environment))
 
     def get(self, name: str) -> Gateway:
         """Return a gateway, the same one every time.
@@ -47,9 +47,9 @@ class Gateways:
             SettingsError: one of its settings makes no sense.
         """
         if name not in self._made:
-            if name not in NAMES or _factory(name).missing(self._environment):
+            if name not in NAMES or factory_named(name).missing(self._environment):
                 raise GatewayNotConfigured(name)
-            self._made[name] = _factory(name).make(self._environment)
+            self._made[name] = factory_named(name).make(self._environment)
         return self._made[name]
 
     def put(self, gateway: Gateway) -> None:
@@ -74,7 +74,8 @@ def base_url(environment: Mapping[str, str], name: str, default: str) -> str:
     return url
 
 
-def _factory(name: str) -> GatewayFactory:
+def factory_named(name: str) -> GatewayFactory:
+    """Return how to make one of `NAMES`, without making it."""
     factory = import_module(f"workers.payments.gateways.{name}").FACTORY
     assert isinstance(factory, GatewayFactory), "each gateway has a factory"
     return factory
