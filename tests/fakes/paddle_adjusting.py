@@ -9,6 +9,16 @@ from tests.fakes.paddle_webhooks import WEBHOOK_SECRET, Webhook, event_of, signe
 CHECKOUT_URL = "https://shop.example/pay"
 GONE = ("rejected", "reversed")
 
+EVENTS = frozenset(
+    {"transaction.paid", "transaction.completed", "transaction.payment_failed", "transaction.past_due"}
+    | {
+        f"subscription.{what}"
+        for what in ("created", "activated", "updated", "past_due", "paused", "resumed", "canceled")
+    }
+    | {"adjustment.created", "adjustment.updated"}
+)
+"""What a notification destination of ours is to ask for."""
+
 
 class PaddleAdjusting:
     """Adjustments, and the account that they belong to."""
@@ -24,6 +34,8 @@ class PaddleAdjusting:
         self.approves_refunds = False
         """Whether refunds need no approval, as small ones do."""
         self.webhook_secret = WEBHOOK_SECRET
+        self.events: frozenset[str] | None = EVENTS
+        """What the notification destination asks for; `None` for everything."""
         self.transactions: dict[str, Json] = {}
         self.subscriptions: dict[str, Json] = {}
         self.adjustments: dict[str, Json] = {}
@@ -112,8 +124,9 @@ class PaddleAdjusting:
         return left
 
     def tell(self, kind: str, entity: Json) -> None:
-        """Send a webhook with an object as it is now."""
-        self._untold.append(event_of(kind, entity, occurred_at=rfc3339(self.clock())))
+        """Send a webhook with an object as it is now, if anybody asked for it."""
+        if self.events is None or kind in self.events:
+            self._untold.append(event_of(kind, entity, occurred_at=rfc3339(self.clock())))
 
     def touch(self, transaction: Json) -> None:
         transaction["updated_at"] = rfc3339(self.clock())

@@ -14,7 +14,8 @@ then `approve` or `reject` it; `charge_back`, `warn`, `reverse`. `take` returns 
 `kind` and `data`; `paddle_webhooks.signed(body, at_s=…)` signs another body, or the same one at another time.
 
 Everything can be looked at and changed in `transactions`, `subscriptions`, `adjustments` and `customers`. `clock` says
-what time it is there, `declines` makes banks decline charges without the customer, `approves_refunds` approves at once.
+what time it is there; `events` are those that are told, by default the ones that our documentation asks for; `declines`
+makes banks decline charges without the customer; `approves_refunds` approves at once; `tax_percent` is in every price.
 
 Trouble: `script(…)` answers the next requests without doing anything (`refused`, `limited`, `broken`,
 `no_answer(Hang())` and whatever else `scripted_server` has); `act_then(…)` does what the next changing request asks,

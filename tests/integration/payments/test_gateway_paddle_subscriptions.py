@@ -105,8 +105,7 @@ async def test_a_change_at_once_charges_the_full_price_and_begins_a_new_period(s
     ends = (BEGIN + timedelta(days=10)).replace(month=12)
     paid = await shop.last(PaymentFact, *shop.paddle.take())
     assert (fact.price_key, fact.order_id) == ("max:1:us", first.order_id)
-    assert fact.period is not None
-    assert fact.period.ends_us == us(ends)
+    assert fact.period == paid.period
     assert (paid.price, paid.order_id, paid.subscription_id) == (TWENTY_DOLLARS, wanted.order_id, subscription_id)
     assert paid.period == Period(us(shop.now), us(ends))
     modes = [call.body["proration_billing_mode"] for call in shop.paddle.changing[1:]]
@@ -325,3 +324,16 @@ async def test_nothing_but_a_subscription_can_be_charged(shop: Shop) -> None:
         await shop.gateway.charge_saved(charge("paymtd_1"))
 
     assert shop.paddle.calls == []
+
+
+async def test_one_order_may_lead_to_several_changes(shop: Shop) -> None:
+    first = purchase(months=1, price_key="pro:1:us")
+    subscription_id = await shop.subscribe(first)
+    keys = list[str]()
+    for price_key, at_once in (("pro:1:us", True), ("max:1:us", True), ("max:1:us", False), ("pro:1:us", False)):
+        shop.later(hours=1)
+        wanted = purchase(months=1, price_key=price_key, order_id=first.order_id)
+        keys.append((await shop.gateway.change_plan(subscription_id, wanted, at_once=at_once)).price_key)
+
+    assert keys == ["pro:1:us", "max:1:us", "max:1:us", "pro:1:us"]
+    assert [each["origin"] for each in shop.paddle.transactions.values()] == ["api", *["subscription_update"] * 2]

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from workers.payments.facts import SavedMethod, SubscriptionFact, SubscriptionStatus
+from ledger.rows import to_us
+from workers.payments.facts import Period, SavedMethod, SubscriptionFact, SubscriptionStatus
 from workers.payments.gateway import GatewayError, Purchase
 from workers.payments.gateways.paddle.api import NAME
 from workers.payments.gateways.paddle.prices import months_after, price_of
@@ -34,18 +35,25 @@ def subscription_fact(subscription: Subscription, *, asked_at_us: int) -> Subscr
         text = f"{subscription.id} has status {subscription.status[:40]!r}, which we do not know"
         raise GatewayError(NAME, text, retryable=True)
     began, now = ours_in(subscription.custom_data), subscription.ours
-    period, change = subscription.current_billing_period, subscription.scheduled_change
+    change = subscription.scheduled_change
     return SubscriptionFact(
         subscription_id=subscription.id,
         order_id=began.order_id,
         account_id=began.account_id or now.account_id,
         status=_STATUSES[subscription.status],
         price_key=now.price_key or began.price_key,
-        period=None if period is None else period.period,
+        period=_period(subscription),
         ends_at_period_end=change is not None and change.action == "cancel",
         asked_at_us=asked_at_us,
         saved_method=SavedMethod(customer_id=subscription.customer_id, method_id=subscription.id),
     )
+
+
+def is_made(subscription: Subscription, purchase: Purchase, *, at_once: bool) -> bool:
+    """Whether the first step of this change of plan was taken: the price says for which order it was made, and how."""
+    ours = subscription.ours
+    is_same = (ours.order_id, ours.price_key) == (purchase.order_id, purchase.price_key)
+    return is_same and ours.changed_at is not None and (ours.begins_at is not None) == at_once
 
 
 def change_body(
@@ -100,3 +108,13 @@ def billing_date_body(subscription: Subscription, *, now: datetime) -> dict[str,
     if bill_at is None or billed_next_at is None or bill_at <= now or abs(bill_at - billed_next_at) <= NEARLY:
         return None
     return {"next_billed_at": bill_at, "proration_billing_mode": "do_not_bill"}
+
+
+def _period(subscription: Subscription) -> Period | None:
+    """Return the period that is paid for: since a change at once it began with that, whatever Paddle says."""
+    span, begins_at = subscription.current_billing_period, subscription.ours.begins_at
+    if span is None:
+        return None
+    if begins_at is None or not span.starts_at <= begins_at < span.ends_at:
+        return span.period
+    return Period(to_us(begins_at), to_us(subscription.next_billed_at or span.ends_at))

@@ -8,7 +8,13 @@ from ledger.rows import from_us
 from workers.payments.facts import SubscriptionFact
 from workers.payments.gateway import GatewayError, Purchase
 from workers.payments.gateways.paddle.api import ANSWER_S, CHARGE_S, NAME, PaddleApi
-from workers.payments.gateways.paddle.changing import billing_date_body, change_body, is_fresh, subscription_fact
+from workers.payments.gateways.paddle.changing import (
+    billing_date_body,
+    change_body,
+    is_fresh,
+    is_made,
+    subscription_fact,
+)
 from workers.payments.gateways.paddle.wire import Subscription
 
 
@@ -51,7 +57,7 @@ class PaddleSubscriptions:
         between them goes on when it is repeated, or when Paddle tells us of its first step.
         """
         asked = await self._ask(subscription_id)
-        if asked.subscription.ours.order_id != purchase.order_id:
+        if not is_made(asked.subscription, purchase, at_once=at_once):
             body = change_body(
                 asked.subscription, purchase, at_once=at_once, now=self._now(), tax_category=self._tax_category
             )
