@@ -15,7 +15,7 @@ from workers.payments.gateways.paypal.gateway import PayPal
 from workers.payments.money import Money
 
 PRICE = Money(1_050, "USD")
-QUICK_S = 0.5
+HASTY_S = 1.5
 
 
 def purchase(price: Money = PRICE, **fields: object) -> Purchase:

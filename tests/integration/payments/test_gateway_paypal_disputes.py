@@ -136,6 +136,15 @@ async def test_a_reversal_without_a_dispute_is_lost_money(server: FakePayPal, ga
     assert (fact.payment_id, fact.amount, fact.status) == (capture_id, PRICE, DisputeStatus.lost)
 
 
+async def test_a_reversal_may_be_told_as_the_capture_itself(
+    server: FakePayPal, gateway: PayPal, capture_id: str
+) -> None:
+    webhook = server.event("PAYMENT.CAPTURE.REVERSED", "capture", server.captures[capture_id])
+    (fact,) = await taken_in(gateway, server, [webhook])
+    assert isinstance(fact, DisputeFact)
+    assert (fact.dispute_id, fact.payment_id, fact.amount) == (capture_id, capture_id, PRICE)
+
+
 async def test_the_events_of_a_dispute_say_the_same_in_any_order_once_it_is_over(
     server: FakePayPal, gateway: PayPal, capture_id: str
 ) -> None:

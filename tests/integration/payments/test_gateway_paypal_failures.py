@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.paypal_objects import error, internal_error, too_many_requests
 from tests.fakes.paypal_server import CLIENT_SECRET, FakePayPal
 from tests.fakes.scripted_server import Answer, Cut, Hang, json_answer, no_answer
-from tests.paypal import QUICK_S, bought, paypal_at, purchase, taken_in
+from tests.paypal import HASTY_S, bought, paypal_at, purchase, taken_in
 from workers.payments.facts import PaymentFact, PaymentStatus
 from workers.payments.gateway import GatewayError, UnknownObject
 from workers.payments.gateways.paypal.gateway import PayPal, from_environment
@@ -23,7 +23,14 @@ async def server() -> AsyncIterator[FakePayPal]:
 
 @pytest.fixture
 async def gateway(server: FakePayPal) -> AsyncIterator[PayPal]:
-    async with paypal_at(server, answer_s=QUICK_S) as gateway:
+    async with paypal_at(server) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def hasty(server: FakePayPal) -> AsyncIterator[PayPal]:
+    """Waits for no answer long."""
+    async with paypal_at(server, answer_s=HASTY_S) as gateway:
         yield gateway
 
 
@@ -38,38 +45,38 @@ LOST = [
 
 
 @pytest.mark.parametrize("answer", LOST)
-async def test_an_order_whose_answer_is_lost_is_made_once(server: FakePayPal, gateway: PayPal, answer: Answer) -> None:
+async def test_an_order_whose_answer_is_lost_is_made_once(server: FakePayPal, hasty: PayPal, answer: Answer) -> None:
     made = purchase()
     server.acts_but(answer)
     with pytest.raises(GatewayError) as failed:
-        await gateway.start_purchase(made)
+        await hasty.start_purchase(made)
     assert (failed.value.retryable, failed.value.ambiguous) == (True, True)
-    started = await gateway.start_purchase(made)
+    started = await hasty.start_purchase(made)
     assert list(server.orders) == [started.gateway_id]
 
 
 @pytest.mark.parametrize("answer", LOST)
-async def test_a_capture_whose_answer_is_lost_is_made_once(server: FakePayPal, gateway: PayPal, answer: Answer) -> None:
-    await gateway.start_purchase(purchase())
+async def test_a_capture_whose_answer_is_lost_is_made_once(server: FakePayPal, hasty: PayPal, answer: Answer) -> None:
+    await hasty.start_purchase(purchase())
     approved = server.approve()
     server.acts_but(answer)
     with pytest.raises(GatewayError) as failed:
-        await taken_in(gateway, server, approved)
+        await taken_in(hasty, server, approved)
     assert failed.value.retryable
-    (fact,) = await taken_in(gateway, server, approved)
+    (fact,) = await taken_in(hasty, server, approved)
     assert isinstance(fact, PaymentFact)
     assert fact.status is PaymentStatus.paid
     assert list(server.captures) == [fact.payment_id]
 
 
 @pytest.mark.parametrize("answer", LOST)
-async def test_a_refund_whose_answer_is_lost_is_made_once(server: FakePayPal, gateway: PayPal, answer: Answer) -> None:
-    _, capture_id = await bought(gateway, server)
+async def test_a_refund_whose_answer_is_lost_is_made_once(server: FakePayPal, hasty: PayPal, answer: Answer) -> None:
+    _, capture_id = await bought(hasty, server)
     server.acts_but(answer)
     with pytest.raises(GatewayError) as failed:
-        await gateway.refund(capture_id, Money(250, "USD"), key="key", reason="")
+        await hasty.refund(capture_id, Money(250, "USD"), key="key", reason="")
     assert failed.value.ambiguous
-    refund = await gateway.refund(capture_id, Money(250, "USD"), key="key", reason="")
+    refund = await hasty.refund(capture_id, Money(250, "USD"), key="key", reason="")
     assert list(server.refunds) == [refund.refund_id]
 
 
@@ -119,13 +126,13 @@ async def test_a_capture_that_we_may_not_ask_for_is_an_error(
         await taken_in(gateway, server, server.approve())
 
 
-async def test_reading_fails_without_doubt(server: FakePayPal, gateway: PayPal) -> None:
-    _, capture_id = await bought(gateway, server)
+async def test_reading_fails_without_doubt(server: FakePayPal, hasty: PayPal) -> None:
+    _, capture_id = await bought(hasty, server)
     refunded = server.refund(capture_id)
     for answer in (internal_error(), no_answer(Cut()), no_answer(Hang())):
         server.script(answer)
         with pytest.raises(GatewayError) as failed:
-            await taken_in(gateway, server, refunded)
+            await taken_in(hasty, server, refunded)
         assert (failed.value.retryable, failed.value.ambiguous) == (True, False)
 
 
@@ -187,6 +194,14 @@ async def test_an_answer_without_end_is_broken_off(server: FakePayPal, gateway: 
     with pytest.raises(GatewayError) as failed:
         await gateway.start_purchase(purchase())
     assert failed.value.ambiguous
+
+
+async def test_a_payment_without_a_time_is_an_error(server: FakePayPal, gateway: PayPal) -> None:
+    await gateway.start_purchase(purchase())
+    _, completed = server.pay()
+    server.captures[server.latest_capture] |= {"create_time": "", "update_time": "soon"}
+    with pytest.raises(GatewayError, match="has no time"):
+        await taken_in(gateway, server, [completed])
 
 
 @pytest.mark.parametrize("status", ["UNHEARD_OF", ""])

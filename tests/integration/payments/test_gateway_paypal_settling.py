@@ -101,9 +101,10 @@ async def test_approving_captures_and_credits_once(
 async def test_the_events_of_a_payment_lead_to_one_state_in_any_order(
     server: FakePayPal, context: PaymentContext, account_id: UUID, database_url: str
 ) -> None:
-    for number, order in enumerate(itertools.permutations(range(5)), start=1):
+    for number, order in enumerate(itertools.permutations(range(4)), start=1):
         await start(context, database_url, account_id)
-        events = server.pay()
+        # Either of the two tells of the payment.
+        events = [server.pay()[number % 2]]
         events += server.refund(server.latest_capture, "2.10")
         events += server.dispute(value="1.05", stage="CHARGEBACK")
         events += server.win(list(server.disputes)[-1])

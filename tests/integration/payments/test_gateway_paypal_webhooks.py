@@ -351,7 +351,7 @@ class CertificateHost(ScriptedServer):
 async def test_a_certificate_that_cannot_be_had_refuses_for_now(
     monkeypatch: pytest.MonkeyPatch, server: FakePayPal, answer: Answer
 ) -> None:
-    monkeypatch.setattr(certificates, "FETCH_S", 0.3)
+    monkeypatch.setattr(certificates, "FETCH_S", 2.0)
     async with CertificateHost() as host:
         hosts = ",".join(each.url.removeprefix("http://") for each in (server, host))
         gateway = from_environment(server.environment(PAYPAL_CERT_HOSTS=hosts))

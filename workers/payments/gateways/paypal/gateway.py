@@ -47,7 +47,8 @@ from workers.payments.gateways.registry import base_url
 from workers.payments.money import Money
 
 LIVE_URL: Final = "https://api-m.paypal.com"
-SANDBOX_HOSTS: Final = frozenset({"api-m.sandbox.paypal.com", "api.sandbox.paypal.com"})
+LIVE_HOSTS: Final = ("api.paypal.com", "api-m.paypal.com")
+SANDBOX_HOSTS: Final = ("api.sandbox.paypal.com", "api-m.sandbox.paypal.com")
 
 MAX_REQUEST_ID: Final = 108
 
@@ -71,7 +72,7 @@ def from_environment(environment: Mapping[str, str]) -> "PayPal":
         SettingsError: a value makes no sense.
     """
     url = base_url(environment, "PAYPAL_BASE_URL", LIVE_URL)
-    hosts = _listed(environment, "PAYPAL_CERT_HOSTS") or [_certificate_host(url)]
+    hosts = _listed(environment, "PAYPAL_CERT_HOSTS") or _certificate_hosts(url)
     return PayPal(
         base_url=url,
         client_id=environment["PAYPAL_CLIENT_ID"].strip(),
@@ -257,6 +258,6 @@ def _listed(environment: Mapping[str, str], name: str) -> list[str]:
     return [part.strip() for part in environment.get(name, "").split(",") if part.strip()]
 
 
-def _certificate_host(url: str) -> str:
+def _certificate_hosts(url: str) -> Sequence[str]:
     """Return where certificates of this environment come from: a live account never trusts the sandbox's."""
-    return "api.sandbox.paypal.com" if urlsplit(url).hostname in SANDBOX_HOSTS else "api.paypal.com"
+    return SANDBOX_HOSTS if urlsplit(url).hostname in SANDBOX_HOSTS else LIVE_HOSTS

@@ -103,6 +103,8 @@ def _fact(line: TransactionInfo) -> PaymentFact | RefundFact | None:
     except NotMoney as error:
         raise GatewayError(NAME, f"transaction {line.transaction_id}: {error}", retryable=False) from error
     at_us = first_us(line.transaction_initiation_date)
+    if at_us is None:
+        raise GatewayError(NAME, f"transaction {line.transaction_id} has no time", retryable=False)
     if line.transaction_event_code.startswith(_PAYMENT) and not is_debit:
         status = _PAYMENT_STATUS.get(line.transaction_status)
         order_id, account_id = ours(line.custom_field)

@@ -66,7 +66,7 @@ def payment_of(capture: Capture) -> PaymentFact:
         account_id=account_id,
         price=_money(capture.amount, f"capture {capture.id}"),
         status=status,
-        at_us=first_us(completed_at, capture.create_time),
+        at_us=_time(first_us(completed_at, capture.create_time), f"capture {capture.id}"),
         failure=capture.status_details.reason if status is not PaymentStatus.paid else "",
     )
 
@@ -86,7 +86,7 @@ def refund_of(refund: Refund, *, capture_id: str = "") -> RefundFact:
         payment_id=payment_id,
         amount=_money(refund.amount, f"refund {refund.id}"),
         status=status,
-        at_us=first_us(refund.create_time),
+        at_us=_time(first_us(refund.create_time), f"refund {refund.id}"),
     )
 
 
@@ -116,7 +116,7 @@ def disputes_of(dispute: Dispute, *, is_withdrawn: bool = False) -> list[Dispute
                 payment_id=capture_id,
                 amount=_money(amount, f"dispute {dispute.dispute_id}"),
                 status=status,
-                at_us=first_us(dispute.update_time, dispute.create_time),
+                at_us=_time(first_us(dispute.update_time, dispute.create_time), f"dispute {dispute.dispute_id}"),
             )
         )
     return facts
@@ -128,13 +128,14 @@ def without_refunds(fact: DisputeFact, order: Order, *, opened_at: str) -> Dispu
     A claim that we accept is settled by a refund, which is told as one. What was refunded while the dispute went on is
     not taken a second time.
     """
+    opened_at_us = _time(first_us(opened_at), f"dispute {fact.dispute_id}")
     given_back = sum(
         refund_of(refund, capture_id=fact.payment_id).amount.minor
         for refund in order.refunds
         if _REFUND_STATUS.get(refund.status) in (RefundStatus.pending, RefundStatus.succeeded)
         and refund.capture_id in ("", fact.payment_id)
         and refund.amount.currency_code == fact.amount.currency
-        and first_us(refund.create_time) >= first_us(opened_at)
+        and (first_us(refund.create_time) or 0) >= opened_at_us
     )
     left = Money(max(0, fact.amount.minor - given_back), fact.amount.currency)
     return structs.replace(fact, amount=left)
@@ -153,7 +154,7 @@ def reversal_of(resource: Resource) -> DisputeFact:
         payment_id=resource.capture_id,
         amount=_money(resource.amount, f"reversal {resource.id}"),
         status=DisputeStatus.lost,
-        at_us=first_us(resource.create_time),
+        at_us=_time(first_us(resource.create_time), f"reversal {resource.id}"),
     )
 
 
@@ -185,6 +186,12 @@ def _money(amount: Amount, of_what: str) -> Money:
         return money_of(amount)
     except NotMoney as error:
         raise _unreadable(f"{of_what}: {error}") from error
+
+
+def _time(at_us: int | None, of_what: str) -> int:
+    if at_us is None:
+        raise _unreadable(f"{of_what} has no time")
+    return at_us
 
 
 def _unreadable(message: str) -> GatewayError:

@@ -15,9 +15,9 @@ def parse_us(text: str) -> int | None:
     return whole * 1_000_000 + at.microsecond
 
 
-def first_us(*texts: str) -> int:
-    """Return the first of these that is a time, or the epoch."""
-    return next((at_us for at_us in map(parse_us, texts) if at_us is not None), 0)
+def first_us(*texts: str) -> int | None:
+    """Return the first of these that is a time."""
+    return next((at_us for at_us in map(parse_us, texts) if at_us is not None), None)
 
 
 def format_s(at_s: int) -> str:
