@@ -1,5 +1,6 @@
 """How packs, plans, regions and their prices are shown."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Final, TypeAlias
 
@@ -119,6 +120,10 @@ def price_answer(price: Price) -> PriceAnswer:
     return PriceAnswer(amount=price.money.text, currency=price.money.currency, tax_inclusive=price.tax_inclusive)
 
 
+def _prices(prices: Mapping[str, Price]) -> dict[str, PriceAnswer]:
+    return {region: price_answer(price) for region, price in sorted(prices.items())}
+
+
 def pack_answer(offer: Offer[PackDefinition], language: str) -> PackAnswer:
     """Show a pack to somebody who reads this language."""
     pack = offer.product.definition
@@ -167,10 +172,10 @@ def pack_version_answer(version: Version[PackDefinition]) -> PackVersionAnswer:
     return PackVersionAnswer(
         name=pack.name,
         version=version.version,
-        titles=dict(pack.titles),
+        titles=dict(sorted(pack.titles.items())),
         credits=credits_of(pack.credits_microcredits),
         expires_after_days=pack.expires_after_days,
-        prices={region: price_answer(price) for region, price in pack.prices.items()},
+        prices=_prices(pack.prices),
         enabled=pack.enabled,
         created_at=from_us(version.created_at_us),
         created_by=version.created_by,
@@ -183,14 +188,14 @@ def plan_version_answer(version: Version[PlanDefinition]) -> PlanVersionAnswer:
     return PlanVersionAnswer(
         name=plan.name,
         version=version.version,
-        titles=dict(plan.titles),
+        titles=dict(sorted(plan.titles.items())),
         months=plan.months,
         credits_per_period=credits_of(plan.credits_microcredits),
         rollover_cap_credits=credits_of(plan.rollover_cap_microcredits),
         daily_free_credits=credits_of(plan.daily_free_microcredits),
         change_grant_credits=credits_of(plan.change_grant_microcredits),
         proration=plan.proration,
-        prices={region: price_answer(price) for region, price in plan.prices.items()},
+        prices=_prices(plan.prices),
         enabled=plan.enabled,
         created_at=from_us(version.created_at_us),
         created_by=version.created_by,

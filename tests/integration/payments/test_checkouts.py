@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from tests.api_in_process import Api, api_in_process
 from tests.payments import PlainGateway
@@ -58,8 +59,8 @@ def wish(**fields: Any) -> dict[str, Any]:
 
 
 def orders_in(database_url: str) -> list[dict[str, Any]]:
-    with psycopg.connect(database_url, row_factory=psycopg.rows.dict_row) as connection:
-        return connection.execute("SELECT * FROM payment_orders ORDER BY id").fetchall()
+    with psycopg.connect(database_url) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute("SELECT * FROM payment_orders ORDER BY id").fetchall()
 
 
 async def test_an_order_is_written_at_the_price_of_the_catalogue_and_started(
