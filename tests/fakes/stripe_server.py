@@ -23,7 +23,6 @@ Every method that does something returns the webhooks that the real one would se
 Amounts are Stripe's own units here. Times follow `clock`.
 """
 
-import json
 from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,7 +101,7 @@ class FakeStripe(StripeRoutes, ScriptedServer):
         parts = urlsplit(call.path)
         form: Form = parsed(call.raw_body.decode() if call.method == "POST" else parts.query)
         made = self.route(call.method, parts.path, form)
-        return 200, json.loads(json.dumps(self.expanded(made, form.get("expand", []))))
+        return 200, self.expanded(made, form.get("expand", []))
 
     # What customers, banks and time do.
 

@@ -1,7 +1,7 @@
 """Calls to Stripe through its SDK: a limit of time for each, answers as our structs, and errors in our words."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -30,12 +30,13 @@ class Calls:
     def __init__(self, settings: StripeSettings) -> None:
         self._http = Connections(timeout_s=settings.timeout_s)
         self._limit_s = settings.timeout_s * (MAX_RETRIES + 1) + PAUSES_S
-        self.client: Final = stripe.StripeClient(
+        self._account = stripe.StripeClient(
             settings.api_key,
             base_addresses={"api": settings.base_url},
             max_network_retries=MAX_RETRIES,
             http_client=self._http,
-        ).v1
+        )
+        self.client: Final = self._account.v1
 
     async def read(self, call: Awaitable[stripe.StripeObject], type_: type[T]) -> T:
         """Return what a call that changes nothing answers.
@@ -43,7 +44,16 @@ class Calls:
         Raises:
             GatewayError: it does not answer, or refuses.
         """
-        return await self._answer(call, type_, writes=False)
+        return await self._answer(_body(call), type_, writes=False)
+
+    async def page(self, path: str, params: Mapping[str, object], type_: type[T]) -> T:
+        """Return a page of a list, without the SDK's objects: to make them takes longer than everything else.
+
+        Raises:
+            GatewayError: Stripe does not answer, or refuses.
+        """
+        call: Awaitable[stripe.StripeResponse] = self._account.raw_request_async("get", path, **params)  # pyright: ignore[reportUnknownMemberType] - its parameters have no types
+        return await self._answer(_raw_body(call), type_, writes=False)
 
     async def write(self, call: Awaitable[stripe.StripeObject], type_: type[T]) -> T:
         """Return what a call that may change something answers.
@@ -51,26 +61,34 @@ class Calls:
         Raises:
             GatewayError: it refuses, or does not answer, and then it may have been done all the same.
         """
-        return await self._answer(call, type_, writes=True)
+        return await self._answer(_body(call), type_, writes=True)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.close_async()
 
-    async def _answer(self, call: Awaitable[stripe.StripeObject], type_: type[T], *, writes: bool) -> T:
+    async def _answer(self, call: Awaitable[str], type_: type[T], *, writes: bool) -> T:
         try:
             async with asyncio.timeout(self._limit_s):
-                answered = await call
+                body = await call
         except stripe.StripeError as error:
             raise _translated(error, writes=writes) from error
         except TimeoutError as error:
             raise GatewayError("stripe", "no answer in time", retryable=True, ambiguous=writes) from error
-        response = answered.last_response
-        assert response is not None, "what was answered has an answer"
         try:
-            return msgspec.json.decode(response.body, type=type_)
+            return msgspec.json.decode(body, type=type_)
         except msgspec.MsgspecError as error:
             raise GatewayError("stripe", _NO_ANSWER, retryable=True, ambiguous=writes) from error
+
+
+async def _body(call: Awaitable[stripe.StripeObject]) -> str:
+    response = (await call).last_response
+    assert response is not None, "what was answered has an answer"
+    return response.body
+
+
+async def _raw_body(call: Awaitable[stripe.StripeResponse]) -> str:
+    return (await call).body
 
 
 def _translated(error: stripe.StripeError, *, writes: bool) -> GatewayError:

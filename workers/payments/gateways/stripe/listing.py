@@ -82,7 +82,7 @@ async def _intents(calls: Calls, since_s: int, until_s: int) -> AsyncGenerator[I
         "expand": ["data.latest_charge"],
     }
     while True:
-        page = await calls.read(calls.client.payment_intents.list_async(params), Listed[Intent])
+        page = await calls.page("/v1/payment_intents", params, Listed[Intent])
         for intent in page.data:
             yield intent
         if not page.has_more or not page.data:
@@ -98,7 +98,7 @@ async def _invoice_payments(calls: Calls, since_s: int, until_s: int) -> AsyncGe
         "expand": ["data.invoice"],
     }
     while True:
-        page = await calls.read(calls.client.invoice_payments.list_async(params), Listed[InvoicePayment])
+        page = await calls.page("/v1/invoice_payments", params, Listed[InvoicePayment])
         for payment in page.data:
             yield payment
         if not page.has_more or not page.data:
@@ -109,7 +109,7 @@ async def _invoice_payments(calls: Calls, since_s: int, until_s: int) -> AsyncGe
 async def _refunds(calls: Calls, since_s: int, until_s: int) -> AsyncGenerator[Refund, None]:
     params: RefundListParams = {"created": {"gte": since_s, "lt": until_s}, "limit": PAGE}
     while True:
-        page = await calls.read(calls.client.refunds.list_async(params), Listed[Refund])
+        page = await calls.page("/v1/refunds", params, Listed[Refund])
         for refund in page.data:
             yield refund
         if not page.has_more or not page.data:
