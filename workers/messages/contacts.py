@@ -109,7 +109,7 @@ def _known_locale(text: str) -> str:
         locale = parse_locale(text)
     except ValueError:
         raise InvalidContact("locale", "is not a locale, such as de or de-AT") from None
-    if locale.language not in LANGUAGES or locale.modifier:
+    if locale.language not in LANGUAGES:
         raise InvalidContact("locale", f"is of none of the languages {', '.join(LANGUAGES)}")
     return str(locale).replace("_", "-")
 

@@ -1,5 +1,6 @@
 """The languages that people are written to in."""
 
+import re
 from typing import Final
 
 from babel import Locale, UnknownLocaleError
@@ -12,6 +13,9 @@ LANGUAGES: Final = ("en", "ru", "de", "fr", "es", "ja", "zh")
 
 MAX_LOCALE_CHARACTERS: Final = 35
 
+_LOCALE: Final = re.compile(r"[a-z]{2,3}(?:[-_][a-z]{4})?(?:[-_](?:[a-z]{2}|[0-9]{3}))?", re.ASCII | re.IGNORECASE)
+"""Language, script, country: nothing else of a locale changes how we write."""
+
 
 def parse_locale(text: str) -> Locale:
     """Read a locale such as `de`, `pt-BR` or `zh_Hant_TW`, of any language.
@@ -19,11 +23,11 @@ def parse_locale(text: str) -> Locale:
     Raises:
         ValueError: it is not a locale, or one that nobody knows.
     """
-    if len(text) > MAX_LOCALE_CHARACTERS or not text.isascii():
+    if _LOCALE.fullmatch(text) is None:
         raise ValueError("not a locale")
     try:
         return Locale.parse(text.replace("-", "_"))
-    except (UnknownLocaleError, TypeError):
+    except UnknownLocaleError:
         raise ValueError("not a locale") from None
 
 
