@@ -62,6 +62,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "plan_not_found": 404,
     "region_not_found": 404,
     "checkout_not_found": 404,
+    "subscription_not_found": 404,
     "contact_not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
@@ -69,6 +70,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     # 402: credits
     "insufficient_credits": 402,
     "account_in_debt": 402,
+    "payment_declined": 402,
     # 409: at odds with what is there
     "freeze_already_resolved": 409,
     "freeze_exists": 409,
@@ -83,6 +85,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "object_exists": 412,
     "range_not_satisfiable": 416,
     "session_busy": 409,
+    "subscription_ended": 409,
+    "plan_unchanged": 409,
     "checkout_expired": 409,
     # 422: readable, but means nothing that can be done
     "invalid_request": 422,

@@ -38,6 +38,7 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
     "plan_not_found": "Plan not found",
     "region_not_found": "Region not found",
     "checkout_not_found": "Checkout not found",
+    "subscription_not_found": "There is no subscription",
     "contact_not_found": "No contact is known",
     "method_not_allowed": "Method not allowed",
     "body_too_large": "The request is too large",
@@ -45,6 +46,7 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
     # 402
     "insufficient_credits": "Not enough credits",
     "account_in_debt": "The account owes credits",
+    "payment_declined": "The payment was declined",
     # 409, 412, 416
     "freeze_already_resolved": "The freeze is already resolved",
     "freeze_exists": "The freeze exists already",
@@ -59,6 +61,8 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
     "object_exists": "The file exists already",
     "range_not_satisfiable": "The file has no such range",
     "session_busy": "The conversation is busy",
+    "subscription_ended": "The subscription has ended",
+    "plan_unchanged": "The plan is the same already",
     "checkout_expired": "The checkout has expired",
     # 422
     "invalid_request": "The request is not valid",

@@ -111,6 +111,46 @@ class CheckoutExpired(PaymentError):
         self.checkout_id = checkout_id
 
 
+class SubscriptionNotFound(PaymentError):
+    """The account has no plan, and never had one."""
+
+    code = "subscription_not_found"
+
+    def __init__(self, account_id: UUID) -> None:
+        super().__init__(f"account {account_id} has no subscription")
+        self.account_id = account_id
+
+
+class SubscriptionEnded(PaymentError):
+    """The plan has ended, or was never paid for; a checkout begins another one."""
+
+    code = "subscription_ended"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the subscription is {status}; a checkout begins another one")
+        self.status = status
+
+
+class PlanUnchanged(PaymentError):
+    """The subscription is on this plan already."""
+
+    code = "plan_unchanged"
+
+    def __init__(self, plan: str) -> None:
+        super().__init__(f"the subscription is on plan {plan[:100]!r} already")
+        self.plan = plan[:100]
+
+
+class PaymentDeclined(PaymentError):
+    """The customer's bank did not let a saved means of payment be charged; nothing has changed."""
+
+    code = "payment_declined"
+
+    def __init__(self, gateway: str) -> None:
+        super().__init__(f"{gateway} could not charge the saved means of payment; nothing has changed")
+        self.gateway = gateway
+
+
 class InvalidPack(PaymentError):
     """What a pack is said to be makes no sense."""
 

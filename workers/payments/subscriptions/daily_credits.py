@@ -1,8 +1,8 @@
 """Credits that are free each day: given once for each day of the account's time zone, and gone with it.
 
 Whom they are due to is in the table `daily_credits`; a grant and the note of its day are one transaction of the ledger,
-under a key of the day's date. A day that overlaps the last one is left out, whatever becomes of the time zone, and so is
-one that begins less than 20 hours after it.
+under a key of the day's date. A day that overlaps the last one is left out, whatever becomes of the time zone, and one
+that begins less than 20 hours after it too.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+import structlog
 from msgspec import Struct
 
 from ledger.amounts import parse_credits

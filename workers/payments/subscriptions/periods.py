@@ -22,13 +22,12 @@ def months_after(begins_us: int, months: int) -> int:
 
 
 def period_after(anchored_us: int, begins_us: int, *, months: int) -> Period:
-    """Return the period that begins when the one before it ended, where the first of them began at the anchor."""
+    """Return the period that begins when another one ended, where the first of them all began at the anchor."""
     anchor, begins = from_us(anchored_us), from_us(begins_us)
     passed = (begins.year - anchor.year) * _MONTHS_OF_YEAR + begins.month - anchor.month
-    count = max(passed // months, 1)
-    while (ends_us := months_after(anchored_us, count * months)) <= begins_us:
-        count += 1
-    return Period(begins_us, ends_us)
+    if months_after(anchored_us, passed) == begins_us:
+        return Period(begins_us, months_after(anchored_us, passed + months))
+    return Period(begins_us, months_after(begins_us, months))
 
 
 def lot_expiry_us(period: Period, *, months: int, rolls_over: bool) -> int:

@@ -12,7 +12,7 @@ from workers.payments.facts import Period, SavedMethod, SubscriptionFact, Subscr
 
 Change: TypeAlias = Literal[
     "began", "plan", "next_plan", "renewed", "period", "cancelled", "resumed", "past_due", "paused", "active", "ended",
-    "method", "renamed",
+    "method", "renamed", "declined",
 ]  # fmt: skip
 """What was new about a revision."""
 

@@ -6,7 +6,7 @@ FROM (
     SELECT
         due.gateway, due.subscription_id
     FROM subscriptions AS due
-    WHERE due.due_at <= %(now)s AND due.gateway = ANY(%(gateways)s)
+    WHERE due.due_at <= %(now)s
     ORDER BY due.due_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
