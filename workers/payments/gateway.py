@@ -124,7 +124,7 @@ RenewedBy: TypeAlias = Literal["gateway", "us", "nobody"]
 class Gateway(Protocol):
     """One gateway, with our account there. Belongs to one event loop. Every method has a time-out of its own.
 
-    All but `verify` raise `GatewayError`.
+    All of them raise `GatewayError`.
     """
 
     @property
@@ -150,6 +150,7 @@ class Gateway(Protocol):
 
         Raises:
             WebhookRefused: it is not genuine, too old, or makes no sense.
+            GatewayError: that cannot be known just now. It comes again.
         """
         ...
 

@@ -10,6 +10,7 @@ import pytest
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
+from tests.api_in_process import Api, api_in_process
 from tests.builders import charge, open_account
 from tests.fakes.paypal_server import FakePayPal
 from tests.fakes.paypal_webhooks import Webhook
@@ -18,6 +19,7 @@ from tests.payments import CREDIT, place_order
 from tests.paypal import PRICE, purchase
 from workers.payments import inbox
 from workers.payments.context import PaymentContext
+from workers.payments.gateways.paypal.certificates import MAX_BYTES
 from workers.payments.gateways.registry import Gateways
 from workers.payments.processing import InboxProcessor
 
@@ -161,3 +163,45 @@ async def test_what_does_not_fit_the_order_is_listed_and_not_credited(
     await deliver(context, server, server.approve())
     assert available(database_url) == 0
     assert payments_and_mismatches(database_url)[1] == 1
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, context: PaymentContext) -> AsyncIterator[Api]:
+    async with api_in_process(database_url, redis_url) as api:
+        del api.client.headers["Authorization"]
+        api.application.routed.services.gateways.put(context.gateways.get("paypal"))
+        yield api
+
+
+async def test_the_api_takes_what_paypal_sends_and_nothing_else(
+    server: FakePayPal, context: PaymentContext, account_id: UUID, database_url: str, api: Api
+) -> None:
+    await start(context, database_url, account_id)
+    (approved,) = server.approve()
+
+    async def answered(body: bytes = approved.body, changed: Mapping[str, str] | None = None) -> int:
+        headers = {**approved.headers, **(changed or {})}
+        return (await api.client.post("/webhooks/paypal", content=body, headers=headers)).status_code
+
+    server.certificate, certificate = b"", server.certificate
+    assert await answered() == 400
+    server.certificate = certificate
+    assert await answered(changed={"paypal-cert-url": f"{server.url}/v1/notifications/certs/{'x' * 200}"}) == 400
+    assert await answered(changed={"paypal-transmission-time": "2020-01-01T00:00:00Z"}) == 400
+    assert await answered(approved.body + b" ") == 400
+    assert await asyncio.gather(*(answered() for _ in range(5))) == [200] * 5
+    await InboxProcessor(context).work()
+    assert available(database_url) == ALL
+
+
+async def test_a_webhook_whose_certificate_cannot_be_had_is_asked_to_come_again(
+    server: FakePayPal, context: PaymentContext, account_id: UUID, database_url: str, api: Api
+) -> None:
+    await start(context, database_url, account_id)
+    (approved,) = server.approve()
+    served, server.certificate = server.certificate, b"x" * (MAX_BYTES + 1)
+    answer = await api.client.post("/webhooks/paypal", content=approved.body, headers=approved.headers)
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+    server.certificate = served
+    answer = await api.client.post("/webhooks/paypal", content=approved.body, headers=approved.headers)
+    assert answer.status_code == 200

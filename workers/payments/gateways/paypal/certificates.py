@@ -22,7 +22,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import NameOID
 
-from workers.payments.gateway import WebhookForged, WebhookRefused
+from workers.payments.gateway import GatewayError, WebhookForged
+from workers.payments.gateways.paypal.wire import NAME
 from workers.settings import SettingsError
 
 FETCH_S: Final = 5.0
@@ -83,7 +84,7 @@ class Certificates:
 
         Raises:
             WebhookForged: the URL is not PayPal's, or what is there is no certificate of PayPal's.
-            WebhookRefused: it cannot be fetched just now. PayPal sends again, for three days.
+            GatewayError: it cannot be fetched just now. PayPal sends again, for three days.
         """
         if not self._hosts.allow(url):
             raise WebhookForged("the certificate is not on a host of PayPal's")
@@ -104,7 +105,7 @@ class Certificates:
                 pem = await _fetch(url)
             except (httpx.HTTPError, OSError, ValueError) as error:
                 _log.warning("paypal_certificate_not_fetched", url=url, error=type(error).__name__)
-                raise WebhookRefused("its certificate cannot be fetched now") from error
+                raise _not_now("the certificate of a webhook cannot be fetched") from error
             certificate = leaf_of(pem)
             checked_key(certificate, now_s=now_s)
             self._kept[url] = time.monotonic(), certificate
@@ -118,7 +119,7 @@ class Certificates:
         while self._fetches and now_s - self._fetches[0] > FETCHES_WITHIN_S:
             self._fetches.popleft()
         if len(self._fetches) >= MAX_FETCHES:
-            raise WebhookRefused("too many certificates that are not known")
+            raise _not_now("too many certificates of webhooks that are not known")
         self._fetches.append(now_s)
 
 
@@ -157,6 +158,10 @@ def checked_key(certificate: x509.Certificate, *, now_s: float) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS:
         raise WebhookForged("the certificate has no RSA key of 2048 bits")
     return key
+
+
+def _not_now(message: str) -> GatewayError:
+    return GatewayError(NAME, message, retryable=True)
 
 
 def _common_names(certificate: x509.Certificate) -> list[str]:

@@ -46,6 +46,7 @@ class Signatures:
 
         Raises:
             WebhookRefused: it is not genuine, too old, or makes no sense.
+            GatewayError: its certificate cannot be had just now.
         """
         if not self._webhook_ids:
             raise WebhookForged("PAYPAL_WEBHOOK_ID is not set, so no webhook can be known to be genuine")
