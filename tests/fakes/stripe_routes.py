@@ -158,7 +158,8 @@ class StripeRoutes(StripeBilling):
         if not isinstance(anchor, dict):
             raise StripeRefusal("Invalid object", param="billing_cycle_anchor")
         before = dict(subscription["metadata"])
-        subscription["metadata"].update(form.get("metadata", {}))
+        merged = {**before, **form.get("metadata", {})}
+        subscription["metadata"] = {name: value for name, value in merged.items() if value != ""}
         if "cancel_at_period_end" in form:
             subscription["cancel_at_period_end"] = switch(form, "cancel_at_period_end")
         for name in ("cancel_at", "pause_collection"):

@@ -222,10 +222,53 @@ async def test_a_downgrade_is_paid_for_with_the_next_period(shop: StripeShop) ->
         subscription_id, plan(price=Money(900, "USD"), price_key="basic:1:eu"), at_once=False
     )
 
-    assert payments(await shop.hear(shop.stripe.take_webhooks())) == []
-    assert (changed.period, changed.price_key) == (period, "basic:1:eu")
-    (renewal,) = payments(await shop.hear(shop.stripe.renew(subscription_id)))
-    assert (renewal.order_id, renewal.price) == (None, Money(900, "USD"))
+    told = await shop.hear(shop.stripe.take_webhooks())
+    assert payments(told) == []
+    assert {(fact.period, fact.price_key) for fact in (changed, *subscriptions(told))} == {(period, PRICE_KEY)}
+    facts = await shop.hear(shop.stripe.renew(subscription_id))
+    assert [(fact.order_id, fact.price) for fact in payments(facts)] == [(None, Money(900, "USD"))]
+    assert {fact.price_key for fact in subscriptions(facts)} == {"basic:1:eu"}
+
+
+async def test_a_downgrade_can_be_taken_back_before_it_comes(shop: StripeShop) -> None:
+    first = plan()
+    subscription_id = await shop.subscribed(first)
+    await shop.gateway.change_plan(
+        subscription_id, plan(price=Money(900, "USD"), price_key="basic:1:eu"), at_once=False
+    )
+
+    await shop.gateway.change_plan(subscription_id, plan(), at_once=False)
+
+    shop.stripe.take_webhooks()
+    facts = await shop.hear(shop.stripe.renew(subscription_id))
+    assert [fact.price for fact in payments(facts)] == [Money(2000, "USD")]
+    assert {fact.price_key for fact in subscriptions(facts)} == {PRICE_KEY}
+
+
+async def test_an_upgrade_overtakes_a_downgrade_that_has_not_come(shop: StripeShop) -> None:
+    subscription_id = await shop.subscribed(plan())
+    await shop.gateway.change_plan(
+        subscription_id, plan(price=Money(900, "USD"), price_key="basic:1:eu"), at_once=False
+    )
+
+    changed = await shop.gateway.change_plan(
+        subscription_id, plan(price=Money(5000, "USD"), price_key="max:1:eu"), at_once=True
+    )
+
+    shop.stripe.take_webhooks()
+    facts = await shop.hear(shop.stripe.renew(subscription_id))
+    assert {changed.price_key, *(fact.price_key for fact in subscriptions(facts))} == {"max:1:eu"}
+
+
+async def test_what_an_invoice_is_for_is_told_before_it(shop: StripeShop) -> None:
+    subscription_id = await shop.subscribed(plan())
+    await shop.gateway.change_plan(subscription_id, plan(price_key="max:1:eu"), at_once=True)
+
+    paid = [webhook for webhook in shop.stripe.take_webhooks() if webhook.kind == "invoice.paid"]
+    facts = await shop.hear(paid)
+
+    assert [fact.price_key for fact in subscriptions(facts[:1])] == ["max:1:eu"]
+    assert [fact.status for fact in payments(facts[1:])] == [PaymentStatus.paid]
 
 
 async def test_periods_of_another_length_only_begin_at_once(shop: StripeShop) -> None:

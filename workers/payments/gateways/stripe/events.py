@@ -72,8 +72,8 @@ async def _session(calls: Calls, kind: str, body: bytes) -> Sequence[Fact]:
     owner = ours(session.metadata)
     if event.account or owner is None:
         return []
-    if session.subscription is not None:
-        return await _subscribed(calls, session.subscription, session.invoice)
+    if session.invoice is not None:
+        return await _paid_for(calls, session.invoice)
     fact = session_fact(session, owner, failed=kind == SESSION_FAILED, at_s=event.created)
     if fact is None:
         return []
@@ -81,11 +81,6 @@ async def _session(calls: Calls, kind: str, body: bytes) -> Sequence[Fact]:
         whole = await fetch_intent(calls, fact.payment_id)
         return [intent_fact(whole, at_s=event.created, taxed_in=session, saves_method=True)]
     return [fact]
-
-
-async def _subscribed(calls: Calls, subscription_id: str, invoice_id: str | None) -> Sequence[Fact]:
-    subscription = await ask_subscription(calls, subscription_id)
-    return [subscription, *(await _paid_for(calls, invoice_id) if invoice_id else [])]
 
 
 async def _intent(calls: Calls, kind: str, body: bytes) -> Sequence[Fact]:
@@ -108,8 +103,12 @@ async def _invoice(calls: Calls, kind: str, body: bytes) -> Sequence[Fact]:
 
 
 async def _paid_for(calls: Calls, invoice_id: str) -> Sequence[Fact]:
+    """What an invoice says, after what its subscription says: it is judged by the plan that is known by then."""
     invoice, payments = await fetch_invoice(calls, invoice_id)
-    return invoice_facts(invoice, payments) if _is_ours(invoice) else []
+    details = invoice.parent.subscription_details if invoice.parent else None
+    if details is None or not _is_ours(invoice):
+        return []
+    return [await ask_subscription(calls, details.subscription), *invoice_facts(invoice, payments)]
 
 
 def _is_ours(invoice: Invoice) -> bool:

@@ -10,7 +10,13 @@ from workers.payments.gateways.stripe.calls import Calls
 from workers.payments.gateways.stripe.objects import Named, Recurring, Subscription, SubscriptionItem
 from workers.payments.gateways.stripe.purchases import MAX_TITLE_LENGTH, check_months, tax_behavior
 from workers.payments.gateways.stripe.reading import ask_subscription, fetch_subscription
-from workers.payments.gateways.stripe.translating import CHANGE_ORDER_ID, PRICE_KEY
+from workers.payments.gateways.stripe.translating import (
+    CHANGE_ORDER_ID,
+    NEXT_FROM,
+    NEXT_PRICE_KEY,
+    PRICE_KEY,
+    paid_for,
+)
 
 if TYPE_CHECKING:
     from stripe import RequestOptions
@@ -37,7 +43,13 @@ async def change_plan(calls: Calls, subscription_id: str, purchase: Purchase, *,
         ),
         Named,
     )
-    params = _change_params(purchase, item, product.id, at_once=at_once)
+    params = _change_params(purchase, item, product.id)
+    if at_once:
+        params["billing_cycle_anchor"] = {"type": "now"}
+        params["payment_behavior"] = "error_if_incomplete"
+        params["metadata"] = {**_named(purchase.price_key), CHANGE_ORDER_ID: str(purchase.order_id)}
+    else:
+        params["metadata"] = _named(paid_for(subscription), purchase.price_key, item.current_period_end)
     return await _update(calls, subscription_id, params, key=f"holdfast:change:{purchase.order_id}")
 
 
@@ -90,10 +102,8 @@ async def _update(
     return await ask_subscription(calls, subscription_id)
 
 
-def _change_params(
-    purchase: Purchase, item: SubscriptionItem, product_id: str, *, at_once: bool
-) -> "SubscriptionUpdateParams":
-    params: SubscriptionUpdateParams = {
+def _change_params(purchase: Purchase, item: SubscriptionItem, product_id: str) -> "SubscriptionUpdateParams":
+    return {
         "items": [
             {
                 "id": item.id,
@@ -107,13 +117,17 @@ def _change_params(
             }
         ],
         "proration_behavior": "none",
-        "metadata": {PRICE_KEY: purchase.price_key},
     }
-    if at_once:
-        params["billing_cycle_anchor"] = {"type": "now"}
-        params["payment_behavior"] = "error_if_incomplete"
-        params["metadata"] = {PRICE_KEY: purchase.price_key, CHANGE_ORDER_ID: str(purchase.order_id)}
-    return params
+
+
+def _named(now: str, later: str = "", from_s: int = 0) -> dict[str, str]:
+    """What a subscription is for now, and from when it is for something else. What is empty is forgotten by Stripe."""
+    differs = later not in ("", now)
+    return {
+        PRICE_KEY: now,
+        NEXT_PRICE_KEY: later if differs else "",
+        NEXT_FROM: str(from_s) if differs else "",
+    }
 
 
 def _only_item(subscription: Subscription) -> SubscriptionItem:

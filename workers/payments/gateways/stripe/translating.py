@@ -39,6 +39,9 @@ ACCOUNT_ID: Final = "account_id"
 PRICE_KEY: Final = "price_key"
 CHANGE_ORDER_ID: Final = "change_order_id"
 """On a subscription: the order of its latest change of plan that was due at once."""
+NEXT_PRICE_KEY: Final = "next_price_key"
+NEXT_FROM: Final = "next_from"
+"""On a subscription: what it is for from some second on, when its next period begins. Its price changes before."""
 TAXED: Final = "taxed"
 """On a payment: Stripe works out the taxes, and only the Checkout session knows how much they are."""
 SAVES_METHOD: Final = "saves_method"
@@ -80,7 +83,6 @@ class Ours(msgspec.Struct, frozen=True):
 
     order_id: UUID
     account_id: UUID
-    price_key: str
     change_order_id: UUID | None
 
 
@@ -90,7 +92,7 @@ def ours(metadata: Mapping[str, str] | None) -> Ours | None:
     order_id, account_id = _uuid(given.get(ORDER_ID)), _uuid(given.get(ACCOUNT_ID))
     if order_id is None or account_id is None:
         return None
-    return Ours(order_id, account_id, given.get(PRICE_KEY, ""), _uuid(given.get(CHANGE_ORDER_ID)))
+    return Ours(order_id, account_id, _uuid(given.get(CHANGE_ORDER_ID)))
 
 
 def session_fact(session: Session, owner: Ours, *, failed: bool, at_s: int) -> PaymentFact | None:
@@ -182,12 +184,21 @@ def subscription_fact(subscription: Subscription, *, asked_at_us: int) -> Subscr
         order_id=owner.order_id if owner else None,
         account_id=owner.account_id if owner else None,
         status=status,
-        price_key=owner.price_key if owner else "",
+        price_key=paid_for(subscription),
         period=_period(item.current_period_start, item.current_period_end) if item else None,
         ends_at_period_end=ends and status is not SubscriptionStatus.ended,
         asked_at_us=asked_at_us,
         saved_method=_method_of(subscription),
     )
+
+
+def paid_for(subscription: Subscription) -> str:
+    """Return the price key of the current period; one that was agreed on for the next counts once that has begun."""
+    metadata = subscription.metadata or {}
+    next_from = metadata.get(NEXT_FROM, "")
+    item = subscription.items.data[0] if subscription.items.data else None
+    has_begun = item is not None and next_from.isdecimal() and item.current_period_start >= int(next_from)
+    return metadata.get(NEXT_PRICE_KEY if has_begun else PRICE_KEY, "")
 
 
 def _invoice_fact(invoice: Invoice, payment: InvoicePayment) -> PaymentFact | None:
