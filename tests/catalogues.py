@@ -27,7 +27,8 @@ def key_of(text: Text) -> tuple[str | tuple[str, str], str | None]:
 
 def template() -> dict[Text, list[str]]:
     """Every text, with what it is for."""
-    purposes: dict[Text, list[str]] = {wordings.GREETING: ["every message"], wordings.FOOTER: ["every message"]}
+    common = (wordings.GREETING, wordings.LINE, wordings.FOOTER)
+    purposes: dict[Text, list[str]] = {text: ["every message"] for text in common}
     for kind in MessageKind:
         for wording in wordings.wordings_of(kind):
             for text in wording.texts():

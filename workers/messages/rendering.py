@@ -12,7 +12,7 @@ from workers.messages.formats import Reader, grammatical_count, one_line, shown_
 from workers.messages.kinds import MessageKind
 from workers.messages.languages import language_of, parse_locale
 from workers.messages.texts import Text, fill
-from workers.messages.wordings import FOOTER, GREETING, Line, Paragraph, wording_of
+from workers.messages.wordings import FOOTER, GREETING, LINE, Line, Paragraph, wording_of
 
 MAX_SUBJECT_CHARACTERS: Final = 150
 
@@ -72,6 +72,7 @@ class _Rendering:
             "action": "" if action is None else self._filled(action.label),
             "url": "" if action is None else self._shown.get("url", ""),
             "footer": self._filled(FOOTER),
+            "on_one_line": self._on_one_line,
         }
         return Rendered(
             language=str(parts["language"]),
@@ -90,6 +91,9 @@ class _Rendering:
 
     def _line(self, line: Line) -> tuple[str, str]:
         return self._filled(line.label), self._shown[line.value]
+
+    def _on_one_line(self, label: str, value: str) -> str:
+        return fill(translated(LINE, self._language), {"label": label, "value": value})
 
     def _count(self, paragraph: Paragraph) -> int:
         return grammatical_count(self._values[paragraph.counted], self._reader.locale)

@@ -13,6 +13,9 @@ from workers.messages.kinds import MessageKind
 from workers.messages.texts import Text
 
 GREETING: Final = Text("Hello,")
+LINE: Final = Text("{label}: {value}")
+"""How a fact and its label, or a link and what it is for, stand on one line."""
+
 FOOTER: Final = Text("This message was sent automatically because it concerns your account.")
 
 
