@@ -1,4 +1,4 @@
-"""A process that settles kept webhooks of the plain gateway, and stops at the n-th of a kind of step to be killed there.
+"""A process that settles kept webhooks of the plain gateway, and stops at the n-th of some step to be killed there.
 
 Usage: python -m tests.faults.settling_process URL STEP N
 
