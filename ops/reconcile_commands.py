@@ -76,7 +76,6 @@ def reconcile(
     asked = Asked(gateway=gateway, window=window, **options)
 
     async def work(output: Output) -> None:
-        configure_logs(process="reconcile", log_format=output.log_format, level="error")
         async with opened_gateway(gateway) as gateways:
             await reconcile_with(asked, gateways, data_dir, output)
 
@@ -107,6 +106,8 @@ async def reconcile_with(asked: Asked, gateways: Gateways, data_dir: Path, outpu
         CheckFailed: something does not match, in the end.
         GatewayError: the gateway did not give the whole list. Nothing is reported then.
     """
+    # What is noted while posting is a line of the report as well.
+    configure_logs(process="reconcile", log_format=output.log_format, level="error")
     async with (
         reached_database(DataDirectory(data_dir)) as endpoints,
         Reconciliation.opened(endpoints.database_url, asked.gateway, asked.window) as reconciliation,
