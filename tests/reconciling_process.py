@@ -1,7 +1,7 @@
 """A process of its own that reconciles large books: to be measured, or to be killed while it posts.
 
 `python -m tests.reconciling_process COUNT [--apply] [--narrow]` reconciles the books of `DATABASE_URL`, writes the
-report as JSON, and at last, on standard error, the most memory that it ever had, in bytes. The window reaches up to now;
+report as JSON, and at last, on standard error, the most memory that it had, in bytes. The window reaches up to now;
 a narrow one ends with the last payment of the list.
 """
 
