@@ -109,7 +109,8 @@ async def test_a_change_at_once_is_credited_for_the_period_that_begins_with_it(
     shop.later(days=10)
     changed_at = shop.now
 
-    await shop.gateway.change_plan(subscription_id, ordered(database_url, account_id, "pro"), at_once=True)
+    wanted = purchase(PRO, months=1, price_key="pro:1:us", account_id=account_id)
+    await shop.gateway.change_plan(subscription_id, wanted, at_once=True)
     await take(database_url, context, shop, shop.paddle.take(), seed)
     shop.now = changed_at.replace(month=4)
     await take(database_url, context, shop, shop.paddle.renew(subscription_id), seed)

@@ -337,3 +337,28 @@ async def test_one_order_may_lead_to_several_changes(shop: Shop) -> None:
 
     assert keys == ["pro:1:us", "max:1:us", "max:1:us", "pro:1:us"]
     assert [each["origin"] for each in shop.paddle.transactions.values()] == ["api", *["subscription_update"] * 2]
+
+
+async def test_the_plan_is_told_before_the_payment_for_a_change_to_it(shop: Shop) -> None:
+    subscription_id = await shop.subscribe(purchase(months=1))
+    wanted = purchase(TWENTY_DOLLARS, months=1, price_key="max:1:us")
+    await shop.gateway.change_plan(subscription_id, wanted, at_once=True)
+
+    told, paid = await shop.facts(of_kind("transaction.paid", shop.paddle.take()))
+
+    assert isinstance(told, SubscriptionFact)
+    assert isinstance(paid, PaymentFact)
+    assert (told.price_key, told.period, paid.price) == ("max:1:us", paid.period, TWENTY_DOLLARS)
+
+
+async def test_a_payment_for_a_change_waits_until_paddle_has_made_the_change(shop: Shop) -> None:
+    subscription_id = await shop.subscribe(purchase(months=1))
+    before = list(shop.paddle.subscriptions[subscription_id]["items"])
+    await shop.gateway.change_plan(subscription_id, purchase(TWENTY_DOLLARS, months=1), at_once=True)
+    webhook = of_kind("transaction.paid", shop.paddle.take())
+    shop.paddle.subscriptions[subscription_id]["items"] = before
+
+    with pytest.raises(GatewayError) as failed:
+        await shop.facts(webhook)
+
+    assert failed.value.retryable

@@ -21,8 +21,8 @@ from workers.payments.gateways.paddle.adjustments import (
 )
 from workers.payments.gateways.paddle.api import NAME, PaddleApi
 from workers.payments.gateways.paddle.subscriptions import PaddleSubscriptions
-from workers.payments.gateways.paddle.transactions import order_of, payment_fact
-from workers.payments.gateways.paddle.wire import Adjustment, Named, Transaction
+from workers.payments.gateways.paddle.transactions import CHANGE, order_of, payment_fact
+from workers.payments.gateways.paddle.wire import NOTHING_OF_OURS, Adjustment, Named, Transaction
 
 TRANSACTIONS_PAGE: Final = "30"
 ADJUSTMENTS_PAGE: Final = "50"
@@ -47,11 +47,18 @@ async def facts_of(api: PaddleApi, subscriptions: PaddleSubscriptions, kind: str
     """Return what a webhook says; nothing for what does not concern us.
 
     Payments, refunds and chargebacks only go forward, so they are taken as they were when it was sent. Subscriptions
-    are fetched; and so are the chargebacks of a transaction when one of them is reversed, for it is not said which.
+    are fetched: also before the payment for a change of plan, which fits nothing until the new plan is known. And so
+    are the chargebacks of a transaction when one of them is reversed, for it is not said which.
     """
     if kind in PAYMENT_KINDS:
-        fact = payment_fact(_data(body, Transaction), has_failed=kind == "transaction.payment_failed")
-        return [] if fact is None else [fact]
+        transaction = _data(body, Transaction)
+        fact = payment_fact(transaction, has_failed=kind == "transaction.payment_failed")
+        if fact is None:
+            return []
+        changed = transaction.items[0].ours if transaction.origin == CHANGE and transaction.items else NOTHING_OF_OURS
+        if fact.subscription_id is None or fact.status is not PaymentStatus.paid or changed.begins_at is None:
+            return [fact]
+        return [await subscriptions.fact_after_change(fact.subscription_id, changed.begins_at), fact]
     if kind in ADJUSTMENT_KINDS:
         return await _adjusted(api, _data(body, Adjustment))
     if kind.startswith("subscription."):

@@ -50,6 +50,18 @@ class PaddleSubscriptions:
             asked = await self._set_billing_date(asked)
         return asked.fact
 
+    async def fact_after_change(self, subscription_id: str, changed_at: datetime) -> SubscriptionFact:
+        """Return it as it is after a change of plan that was paid for.
+
+        Raises:
+            GatewayError: Paddle has taken the money, and not changed the plan yet.
+        """
+        asked = await self._ask(subscription_id)
+        known = asked.subscription.ours.changed_at
+        if known is None or known < changed_at:
+            raise GatewayError(NAME, f"{subscription_id} has not its new price yet", retryable=True)
+        return asked.fact
+
     async def change_plan(self, subscription_id: str, purchase: Purchase, *, at_once: bool) -> SubscriptionFact:
         """Move it to another price, in two steps, because Paddle leaves the billing date to itself.
 
