@@ -96,6 +96,9 @@ class Renewals:
             is_ours = context.gateways.get(subscription.gateway).renewed_by == "us"
             if subscription.status not in RUNNING or not is_ours:
                 await _look_again(context.database, subscription, None)
+            elif subscription.period is None or self._clock_us() < subscription.period.ends_us:
+                # Nobody pays for a period before it begins.
+                await _look_again(context.database, subscription, subscription.period and subscription.period.ends_us)
             elif subscription.ends_at_period_end or subscription.method is None:
                 await _end(context.database, subscription, now_us=self._clock_us())
             else:
