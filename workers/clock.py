@@ -33,8 +33,15 @@ from workers.late_results import BATCH as FOLLOW_BATCH
 from workers.late_results import JobFollower
 from workers.logs import configure_logs
 from workers.media import sweeping
+from workers.messages import sending
+from workers.messages.sending import MessageSender
 from workers.payments import inbox
 from workers.payments.catalogue.seed import seed_shop
+from workers.payments.context import PaymentContext
+from workers.payments.gateways.registry import Gateways
+from workers.payments.subscriptions import daily_credits, renewing
+from workers.payments.subscriptions.daily_credits import DailyCredits
+from workers.payments.subscriptions.renewing import Renewals
 from workers.queue import PaymentsDue
 from workers.seed import seed_catalogue
 from workers.settings import Settings, SettingsError
@@ -97,11 +104,11 @@ TASKS: Final[tuple[PeriodicTask, ...]] = (
 )
 
 
-def all_tasks(settings: Settings) -> tuple[PeriodicTask, ...]:
-    """Return what a clock does: `TASKS`, sealing, and publishing as this installation wants it.
+def all_tasks(settings: Settings, gateways: Gateways) -> tuple[PeriodicTask, ...]:
+    """Return what a clock does: `TASKS`, sealing, and what this installation's environment has a say in.
 
     Raises:
-        SettingsError: what the environment says of publishing makes no sense.
+        SettingsError: what the environment says makes no sense.
     """
     publisher = Publisher.from_environment(settings.environment)
     follower = JobFollower(settings.environment)
@@ -109,13 +116,33 @@ def all_tasks(settings: Settings) -> tuple[PeriodicTask, ...]:
         PeriodicTask("seal_events", SEAL_INTERVAL_S, sweeps.sealing(), busy_interval_s=SEAL_BUSY_INTERVAL_S),
         PeriodicTask("publish_checkpoints", PUBLISH_INTERVAL_S, lambda context: publisher.run(context.database)),
         PeriodicTask("follow_left_jobs", FOLLOW_INTERVAL_S, follower.run, FOLLOW_BATCH),
+        *_payment_tasks(settings, gateways),
         *TASKS,
     )
 
 
-async def run_clock(settings: Settings, *, tasks: Sequence[PeriodicTask]) -> None:
-    """Stand by, lead when nobody else does, and stand by again when the lead is lost; until cancelled."""
+def _payment_tasks(settings: Settings, gateways: Gateways) -> tuple[PeriodicTask, ...]:
+    renewals, given_daily = Renewals(settings.environment), DailyCredits(settings.environment)
+    sender = MessageSender(settings.environment)
+
+    def with_gateways(run: Callable[[PaymentContext], Awaitable[int]]) -> Callable[[GenerationContext], Awaitable[int]]:
+        return lambda context: run(PaymentContext(context.database, context.writer, gateways))
+
+    return (
+        PeriodicTask("renew_subscriptions", renewing.INTERVAL_S, with_gateways(renewals.run), renewing.BATCH),
+        PeriodicTask("give_daily_credits", daily_credits.INTERVAL_S, given_daily.run, daily_credits.BATCH),
+        PeriodicTask("send_messages", sending.INTERVAL_S, sender.send_messages, sending.BATCH),
+    )
+
+
+async def run_clock(settings: Settings, *, tasks: Sequence[PeriodicTask], gateways: Gateways | None = None) -> None:
+    """Stand by, lead when nobody else does, and stand by again when the lead is lost; until cancelled.
+
+    The `gateways` that tasks work with are closed in the end.
+    """
     async with contextlib.AsyncExitStack() as stack:
+        if gateways is not None:
+            stack.push_async_callback(gateways.aclose)
         pool = await stack.enter_async_context(Database(settings.database_url, name="holdfast clock"))
         announcer = await stack.enter_async_context(BalanceAnnouncer(settings.redis_url))
         writer = await stack.enter_async_context(LedgerWriter(settings.database_url, on_commit=announcer.note))
@@ -184,8 +211,8 @@ async def _repeat(task: PeriodicTask, context: GenerationContext) -> None:
         await asyncio.sleep(pause_s)
 
 
-async def _run_until_stopped(settings: Settings, tasks: Sequence[PeriodicTask]) -> None:
-    clock = asyncio.create_task(run_clock(settings, tasks=tasks))
+async def _run_until_stopped(settings: Settings, tasks: Sequence[PeriodicTask], gateways: Gateways) -> None:
+    clock = asyncio.create_task(run_clock(settings, tasks=tasks, gateways=gateways))
     loop = asyncio.get_running_loop()
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop_signal, clock.cancel)
@@ -198,12 +225,13 @@ def main() -> int:
     try:
         settings = Settings.from_environment()
         configure_logs(process="clock", log_format=settings.log_format, level=settings.log_level)
-        tasks = all_tasks(settings)
+        gateways = Gateways(settings.environment)
+        tasks = all_tasks(settings, gateways)
     except SettingsError as error:
         sys.stderr.write(f"clock: {error}\n")
         return 2
     collect_rarely()
-    asyncio.run(_run_until_stopped(settings, tasks))
+    asyncio.run(_run_until_stopped(settings, tasks, gateways))
     return 0
 
 

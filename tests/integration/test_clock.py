@@ -13,6 +13,7 @@ from workers.admission import admit
 from workers.clock import PeriodicTask, all_tasks, run_clock
 from workers.context import GenerationContext
 from workers.generations import GenerationStatus, get_generation
+from workers.payments.gateways.registry import Gateways
 from workers.settings import Settings
 
 
@@ -110,7 +111,7 @@ async def test_the_clock_runs_all_its_tasks(settings: Settings, database_url: st
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE generations SET deadline_at = now() - interval '1 s'")
 
-        async with clock(settings, *all_tasks(settings)):
+        async with clock(settings, *all_tasks(settings, Gateways({}))):
 
             async def has_failed() -> bool:
                 ended = await get_generation(context.database, admitted.generation.id)

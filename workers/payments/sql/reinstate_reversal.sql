@@ -1,4 +1,5 @@
 -- Note that a reversal was undone.
+-- Returns: nothing.
 UPDATE payment_reversals
 SET reinstated = true
 WHERE

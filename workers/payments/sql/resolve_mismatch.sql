@@ -1,4 +1,5 @@
 -- Note that a listed payment found what it was for after all.
+-- Returns: nothing.
 UPDATE payment_mismatches
 SET resolved_at = now(), resolved_by = 'holdfast', resolution = 'credited'
 WHERE

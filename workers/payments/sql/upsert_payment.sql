@@ -1,5 +1,6 @@
 -- Note what a gateway says of a payment that is not credited, or is by the same transaction. What is known already is newer where
 -- its status is further on.
+-- Returns: nothing.
 INSERT INTO payments (
     gateway, payment_id, account_id, order_id, amount_minor, currency, credits, happened_at, status, subscription_id, failure,
     command_key

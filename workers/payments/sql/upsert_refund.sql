@@ -1,4 +1,5 @@
 -- Note what a gateway says of a refund; what is known already is newer where its status is further on.
+-- Returns: nothing.
 INSERT INTO payment_refunds (gateway, refund_id, payment_id, amount_minor, currency, happened_at, status)
 VALUES (
     %(gateway)s, %(refund_id)s, %(payment_id)s, %(amount_minor)s, %(currency)s, %(happened_at)s, %(status)s
