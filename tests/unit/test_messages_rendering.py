@@ -48,6 +48,17 @@ def test_what_is_not_known_is_left_out_and_the_rest_stands(kind: MessageKind) ->
 
 
 @pytest.mark.parametrize("kind", MessageKind)
+def test_a_thing_without_a_name_keeps_no_message_from_being_written(kind: MessageKind) -> None:
+    forms = VALUES[kind].forms
+    nameless = {name: "" for name in values_of(kind) if forms[name] in (ValueForm.text, ValueForm.link)}
+
+    message = rendered(kind, "ru", **(values_of(kind) | nameless))
+
+    assert message.subject
+    assert "{" not in message.plain
+
+
+@pytest.mark.parametrize("kind", MessageKind)
 def test_a_subject_and_a_message_without_options_need_only_what_is_always_there(kind: MessageKind) -> None:
     needed = {name.removesuffix("_us") for name in VALUES[kind].needed}
 

@@ -37,16 +37,18 @@ class Reader(msgspec.Struct, frozen=True):
 
 
 def shown_values(kind: MessageKind, values: Mapping[str, Any], reader: Reader) -> dict[str, str]:
-    """Return the values of a message as its reader sees them, by the names of their places. An unsafe link is left out.
+    """Return the values of a message as its reader sees them, by the names of their places.
+
+    What is empty and not needed is left out, and so is an unsafe link.
 
     Raises:
         ValueError, ArithmeticError, KeyError, TypeError: a value is none of its form.
     """
-    forms = VALUES[kind].forms
+    forms, needed = VALUES[kind].forms, VALUES[kind].needed
     shown = {
         name.removesuffix("_us"): text
         for name, value in values.items()
-        if name in forms and (text := _SHOW[forms[name]](value, reader))
+        if name in forms and ((text := _SHOW[forms[name]](value, reader)) or name in needed)
     }
     if "gateway" in shown:
         shown["gateway"] = _GATEWAYS.get(shown["gateway"], shown["gateway"])

@@ -124,7 +124,7 @@ def _message(account_id: UUID, payment: Payment, because: RefundFact | DisputeFa
     }
     if isinstance(because, RefundFact):
         key = f"refund:{payment.gateway}:{because.refund_id}:{because.status.name}"
-        values |= {"price": shown(payment.price), "refunded_at_us": because.at_us}
+        values |= {"status": because.status.name, "price": shown(payment.price), "refunded_at_us": because.at_us}
         return queue_message(account_id, MessageKind.refund, key=key, values=values)
     key = f"dispute:{payment.gateway}:{because.dispute_id}:{because.status.name}"
     values |= {"status": _SAID[because.status], "changed_at_us": because.at_us}
