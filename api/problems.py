@@ -88,6 +88,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "subscription_ended": 409,
     "plan_unchanged": 409,
     "checkout_expired": 409,
+    "already_subscribed": 409,
     # 422: readable, but means nothing that can be done
     "invalid_request": 422,
     "ambiguous_point": 422,

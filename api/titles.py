@@ -64,6 +64,7 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
     "subscription_ended": "The subscription has ended",
     "plan_unchanged": "The plan is the same already",
     "checkout_expired": "The checkout has expired",
+    "already_subscribed": "There is a subscription already",
     # 422
     "invalid_request": "The request is not valid",
     "ambiguous_point": "The point in time is ambiguous",

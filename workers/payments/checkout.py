@@ -25,15 +25,19 @@ from workers.payments.catalogue import (
     title_of,
 )
 from workers.payments.catalogue.definitions import FALLBACK
-from workers.payments.errors import CheckoutExpired, CheckoutNotFound, PlanNotSoldHere
+from workers.payments.errors import AlreadySubscribed, CheckoutExpired, CheckoutNotFound, PlanNotSoldHere
+from workers.payments.facts import SubscriptionStatus
 from workers.payments.gateway import Gateway, Purchase
 from workers.payments.gateways.registry import Gateways
 from workers.payments.money import Money
 from workers.payments.ordering import NewOrder, place_order
 from workers.payments.orders import Order, OrderState, Purpose, find_order, sql
+from workers.payments.subscriptions.rows import subscription_of
 
 START_WITHIN_S: Final = 12 * 3600
 """Gateways remember an idempotency key for a day or so. After that a repetition could make a second object."""
+
+GOING_ON: Final = frozenset({SubscriptionStatus.active, SubscriptionStatus.past_due, SubscriptionStatus.paused})
 
 
 class CheckoutWish(Struct, frozen=True, kw_only=True):
@@ -104,6 +108,7 @@ async def start_checkout(database: Database, gateways: Gateways, wish: CheckoutW
         PackNotFound, PlanNotFound: there is none of this name, or it is not for sale.
         CurrencyNotOffered: it is not sold in this currency to this country.
         PlanNotSoldHere: this gateway sells packs only.
+        AlreadySubscribed: the account has a plan that goes on.
         GatewayNotConfigured: there is no such gateway, or it has no keys here.
         GatewayError: it did not do what it should have done; what is missing is done when the request is repeated.
         IdempotencyKeyReused: the key belongs to another request of this account.
@@ -174,11 +179,19 @@ async def _offered(database: Database, gateway: Gateway, wish: CheckoutWish) -> 
         plan = await current_plan(database, wish.product, currency=wish.currency, country=wish.country)
         if gateway.renewed_by == "nobody":
             raise PlanNotSoldHere(wish.product, gateway=gateway.name)
+        await _check_without_plan(database, wish.account_id)
         order = NewOrder.of_plan(plan, account_id=wish.account_id, gateway=gateway.name)
     else:
         pack = await current_pack(database, wish.product, currency=wish.currency, country=wish.country)
         order = NewOrder.of_pack(pack, account_id=wish.account_id, gateway=gateway.name)
     return replace(order, language=wish.language, idempotency_sha256=wish.key_sha256, request_sha256=wish.sha256())
+
+
+async def _check_without_plan(database: Database, account_id: UUID) -> None:
+    subscription = await subscription_of(database, account_id)
+    if subscription is None or subscription.status not in GOING_ON or subscription.ends_at_period_end:
+        return
+    raise AlreadySubscribed("" if subscription.plan is None else subscription.plan.name)
 
 
 async def _start(database: Database, gateways: Gateways, wish: CheckoutWish, order_id: UUID) -> StartedCheckout:

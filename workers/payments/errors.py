@@ -91,6 +91,16 @@ class PlanNotSoldHere(PaymentError):
         self.gateway = gateway
 
 
+class AlreadySubscribed(PaymentError):
+    """The account has a plan that goes on; a second one would be paid for beside it."""
+
+    code = "already_subscribed"
+
+    def __init__(self, plan: str) -> None:
+        super().__init__(f"the account is on a plan already, {plan!r}; change that one, or end it first")
+        self.plan = plan
+
+
 class CheckoutNotFound(PaymentError):
     """No checkout has this id, or it belongs to someone else."""
 

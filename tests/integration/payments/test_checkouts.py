@@ -96,6 +96,31 @@ async def test_a_plan_is_sold_with_the_key_of_its_price(api: Api, gateway: ShopG
     assert (purchase.price_key, purchase.months, purchase.tax_inclusive) == ("plus:1:us", 1, False)
 
 
+@pytest.mark.parametrize(
+    ("status", "ends", "answer"),
+    [(0, False, 201), (1, False, 409), (1, True, 201), (2, False, 409), (3, False, 409), (4, False, 201)],
+)
+async def test_nobody_pays_for_a_second_plan_beside_one_that_goes_on(
+    api: Api, database_url: str, status: int, ends: bool, answer: int
+) -> None:
+    headers, account_id = await api.user()
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            INSERT INTO subscriptions (gateway, subscription_id, account_id, status, ends_at_period_end, plan,
+                plan_version, region, asked_at)
+            VALUES ('shop', 'sub_1', %s, %s, %s, 'plus', 1, 'us', now())
+            """,
+            [account_id, status, ends],
+        )
+
+    plan = await api.post(PATH, wish(pack=None, plan="pro"), headers=headers)
+    pack = await api.post(PATH, wish(), headers=headers)
+
+    assert (plan.status_code, pack.status_code) == (answer, 201)
+    assert answer == 201 or (plan.json()["code"], plan.json()["plan"]) == ("already_subscribed", "plus")
+
+
 async def test_a_plan_that_we_renew_has_its_means_of_payment_kept(api: Api) -> None:
     headers, _ = await api.user()
     saved = api.application.routed.services.gateways.get("saved")
