@@ -133,6 +133,26 @@ async def test_a_message_arrives_in_the_language_of_its_reader(
     assert await sender(server).run(database) == 0
 
 
+async def test_nothing_that_somebody_named_a_thing_gets_out_of_its_place(
+    database: Database, writer: LedgerWriter, server: SmtpServer
+) -> None:
+    name = "Pro\r\nBcc: eve@example.com\r\n\r\n.\r\nQUIT\r\n<img src=x onerror=alert(1)>"
+    values = {"plan": name, "ends_at_us": 1_798_759_800_000_000}
+    account_id = await reader(writer, database)
+    await queue(database, account_id, kind=MessageKind.plan_cancelled, values=values)
+
+    await sender(server).run(database)
+
+    (mail,) = server.mails
+    assert mail.recipients == ["ada@example.com"]
+    assert "Bcc" not in mail.message
+    assert mail.message["Subject"].startswith("Your plan Pro Bcc: eve@example.com . QUIT <img")
+    html = mail.message.get_body(("html",))
+    assert html is not None
+    assert "<img" not in html.get_content()
+    assert [part.get_content_type() for part in mail.message.walk()][1:] == ["text/plain", "text/html"]
+
+
 async def test_one_connection_carries_a_batch_and_a_batch_is_bounded(
     database: Database, writer: LedgerWriter, server: SmtpServer
 ) -> None:
