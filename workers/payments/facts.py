@@ -131,3 +131,7 @@ class SubscriptionFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Fact: TypeAlias = PaymentFact | RefundFact | DisputeFact | SubscriptionFact
+
+
+class NotYet(Exception):
+    """What a fact is about is not known here, or not yet: it may be on its way. To be tried again."""

@@ -13,10 +13,11 @@ from ledger.errors import Contended
 from workers.logs import redact_text
 from workers.payments import inbox
 from workers.payments.context import PaymentContext
+from workers.payments.facts import NotYet
 from workers.payments.gateway import GatewayError
 from workers.payments.gateways.registry import GatewayNotConfigured
 from workers.payments.inbox import Kept
-from workers.payments.settling import NotYet, settle
+from workers.payments.settling import settle
 
 TRIES: Final = 12
 """A webhook that could not be processed so often waits for somebody to look at it."""

@@ -19,7 +19,7 @@ from workers.messages.outbox import queue_message
 from workers.payments import subscriptions
 from workers.payments.context import PaymentContext
 from workers.payments.expected import Expected
-from workers.payments.facts import DisputeFact, Fact, PaymentFact, PaymentStatus, RefundFact, SubscriptionFact
+from workers.payments.facts import DisputeFact, Fact, NotYet, PaymentFact, PaymentStatus, RefundFact, SubscriptionFact
 from workers.payments.money import shown
 from workers.payments.orders import find_order, sql
 from workers.payments.payments import Payment, read_payment
@@ -35,10 +35,6 @@ nothing was listed; credits were taken back or given again."""
 Reason: TypeAlias = Literal["amount", "currency", "account", "order"]
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class NotYet(Exception):
-    """What a fact is about is not known here, or not yet: it may be on its way. To be tried again."""
 
 
 class _Mismatch(NamedTuple):

@@ -14,9 +14,9 @@ from tests.builders import charge, expire_lot, open_account
 from tests.ledger_state import check_everything
 from tests.payments import CREDIT, NOW_US, dispute_of, paid, payments_in, place_order, refund_of
 from workers.payments.context import PaymentContext
-from workers.payments.facts import DisputeStatus, Fact, PaymentFact, PaymentStatus, RefundStatus
+from workers.payments.facts import DisputeStatus, Fact, NotYet, PaymentFact, PaymentStatus, RefundStatus
 from workers.payments.money import Money
-from workers.payments.settling import NotYet, settle
+from workers.payments.settling import settle
 from workers.payments.taking_back import Unsettleable
 
 ALL = 1_000 * CREDIT

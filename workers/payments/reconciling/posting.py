@@ -6,8 +6,9 @@ from typing import Final
 
 from ledger.errors import LedgerError
 from workers.payments.context import PaymentContext
+from workers.payments.facts import NotYet
 from workers.payments.reconciling.listing import Listed
-from workers.payments.settling import NotYet, settle
+from workers.payments.settling import settle
 from workers.payments.taking_back import Unsettleable
 
 AT_ONCE: Final = 16

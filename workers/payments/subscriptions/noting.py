@@ -14,7 +14,7 @@ from ledger.database import Database
 from workers.payments.catalogue import PlanDefinition, plan_version
 from workers.payments.context import PaymentContext
 from workers.payments.errors import PlanNotFound
-from workers.payments.facts import SubscriptionFact
+from workers.payments.facts import NotYet, SubscriptionFact
 from workers.payments.orders import find_order
 from workers.payments.subscriptions.enrolling import enrol
 from workers.payments.subscriptions.notices import notices_of
@@ -34,7 +34,7 @@ TRIES: Final = 3
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class UnknownSubscription(Exception):
+class UnknownSubscription(NotYet):
     """A gateway tells of a subscription, and nobody knows whose it is, or not yet."""
 
 
