@@ -1,4 +1,4 @@
-"""Payments, refunds and disputes told in any order and number, beside use and expiry: credits and books add up always.
+"""Payments, renewals, refunds and disputes told in any order, beside use and expiry: credits and books always add up.
 
 The model knows only what was told: which payments are paid, and how far their refunds and disputes have come. From that
 follows how many credits came in and how many went back, whatever the order in which it was told.
@@ -26,15 +26,18 @@ from projections.status import read_status
 from projections.trial_balance import read_trial_balance
 from tests.builders import NOW_US, SECOND_US, charge, confirm, expire_lot, freeze, open_account
 from tests.ledger_state import check_account, check_everything
-from tests.payments import CREDIT, PRICE, dispute_of, paid, payments_in, place_order, refund_of
+from tests.payments import CREDIT, dispute_of, paid, payments_in, place_order, refund_of
 from tests.projected import MovableClock, bring_up
+from workers.payments.catalogue.seed import seed_shop
 from workers.payments.clawback import Taken, wanted
 from workers.payments.facts import (
     DisputeFact,
     DisputeStatus,
     Fact,
+    NotYet,
     PaymentFact,
     PaymentStatus,
+    Period,
     RefundFact,
     RefundStatus,
 )
@@ -42,7 +45,10 @@ from workers.payments.money import Money
 from workers.payments.settling import settle
 
 ALL: Final = 1_000 * CREDIT
+PLUS: Final = 2_000 * CREDIT
+PLUS_PRICE: Final = Money(1_499, "EUR")
 MOST_PAYMENTS: Final = 6
+MOST_PERIODS: Final = 4
 DAY_US: Final = 86_400 * SECOND_US
 
 places = st.integers(0, 10_000)
@@ -64,6 +70,7 @@ class Platform:
     def __enter__(self) -> Self:
         self.runner.run(self.database.__aenter__())
         self.runner.run(self.writer.__aenter__())
+        self.runner.run(seed_shop(self.database))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,10 +80,20 @@ class Platform:
         self.connection.close()
 
     def tell(self, facts: Sequence[Fact]) -> None:
-        """Tell all of these at once."""
+        """Tell all of these at once, and what was too early again after the others, as the inbox does."""
+
+        async def too_early(fact: Fact) -> bool:
+            try:
+                await settle(self.context, "plain", fact)
+            except NotYet:
+                return True
+            return False
 
         async def tell_all() -> None:
-            await asyncio.gather(*(settle(self.context, "plain", fact) for fact in facts))
+            left = facts
+            for _ in range(2):
+                early = await asyncio.gather(*(too_early(fact) for fact in left))
+                left = [fact for fact, is_early in zip(left, early, strict=True) if is_early]
 
         self.runner.run(tell_all())
 
@@ -84,8 +101,11 @@ class Platform:
 class Told:
     """What was told of one payment."""
 
-    def __init__(self, payment: PaymentFact) -> None:
+    def __init__(self, payment: PaymentFact, brings: int = ALL, first: "Told | None" = None) -> None:
         self.payment = payment
+        self.brings = brings
+        self.first = first
+        """Of a later period of a plan: its first one. Before that is told nobody knows what this is for."""
         self.is_paid = False
         self.refunds: dict[str, tuple[RefundStatus, int]] = {}
         self.dispute: DisputeStatus | None = None
@@ -93,7 +113,8 @@ class Told:
     def note(self, fact: Fact) -> None:
         match fact:
             case PaymentFact():
-                self.is_paid = self.is_paid or fact.status is PaymentStatus.paid
+                is_known = self.first is None or self.first.is_paid
+                self.is_paid = self.is_paid or (fact.status is PaymentStatus.paid and is_known)
             case RefundFact():
                 known, _ = self.refunds.get(fact.refund_id, (RefundStatus.pending, 0))
                 self.refunds[fact.refund_id] = max(known, fact.status), fact.amount.minor
@@ -109,8 +130,8 @@ class Told:
             return 0
         refunded = sum(minor for status, minor in self.refunds.values() if status is not RefundStatus.failed)
         is_gone = self.dispute in {DisputeStatus.withdrawn, DisputeStatus.lost}
-        disputed = PRICE.minor if is_gone else 0
-        return sum(wanted(Taken(ALL, PRICE.minor, refunded, disputed)).values())
+        price = self.payment.price.minor
+        return sum(wanted(Taken(self.brings, price, refunded, price if is_gone else 0)).values())
 
 
 class Payments(RuleBasedStateMachine):
@@ -124,6 +145,7 @@ class Payments(RuleBasedStateMachine):
         self.told: dict[str, Told] = {}
         self.said: list[PaymentFact | RefundFact | DisputeFact] = []
         """Everything that the gateway has to say so far, whether or not it was told."""
+        self.periods: list[Told] = []
         self.open_freezes: list[UUID] = []
         self.keys = 0
         self.platform.runner.run(self.platform.writer.submit(open_account(self.account_id)))
@@ -139,6 +161,30 @@ class Payments(RuleBasedStateMachine):
         payment = paid(order_id, self.account_id, at_us=self.platform.clock.now_us)
         self.told[payment.payment_id] = Told(payment)
         self.said += [paid(order_id, payment_id=payment.payment_id, status=PaymentStatus.pending), payment]
+
+    @precondition(lambda self: len(self.periods) < MOST_PERIODS)
+    @rule()
+    def a_plan_is_paid_for(self) -> None:
+        number = len(self.periods)
+        begins_us = NOW_US + number * 30 * DAY_US
+        order_id = None
+        if number == 0:
+            order_id = place_order(
+                self.platform.url, self.account_id, purpose="plan", product="plus", region="eu", credits=PLUS,
+                amount_minor=PLUS_PRICE.minor, currency=PLUS_PRICE.currency,
+            )  # fmt: skip
+        payment = paid(
+            order_id,
+            self.account_id,
+            price=PLUS_PRICE,
+            at_us=begins_us,
+            subscription_id=f"sub_{self.account_id}",
+            period=Period(begins_us, begins_us + 30 * DAY_US),
+        )
+        told = Told(payment, PLUS, self.periods[0] if self.periods else None)
+        self.periods.append(told)
+        self.told[payment.payment_id] = told
+        self.said.append(payment)
 
     @precondition(lambda self: bool(self.told))
     @rule(place=places, minor=minors, fails=st.booleans())
@@ -169,7 +215,7 @@ class Payments(RuleBasedStateMachine):
         facts += [fact for fact in facts if chance.random() < 0.3]
         chance.shuffle(facts)
         self.platform.tell(facts)
-        for fact in facts:
+        for fact in sorted(facts, key=lambda fact: self.told[fact.payment_id].first is not None):
             self.told[fact.payment_id].note(fact)
 
     @rule(amount=st.sampled_from([1, 10 * CREDIT, 400 * CREDIT]))
@@ -215,7 +261,7 @@ class Payments(RuleBasedStateMachine):
     @invariant()
     def everything_adds_up(self) -> None:
         account = check_account(self.platform.connection, self.account_id)
-        assert account.credited == ALL * sum(told.is_paid for told in self.told.values())
+        assert account.credited == sum(told.brings for told in self.told.values() if told.is_paid)
         assert account.reversed == sum(told.taken_back for told in self.told.values())
 
     def teardown(self) -> None:
