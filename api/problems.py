@@ -63,6 +63,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "region_not_found": 404,
     "checkout_not_found": 404,
     "subscription_not_found": 404,
+    "promo_code_not_found": 404,
+    "auto_top_up_not_found": 404,
     "contact_not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
@@ -88,6 +90,11 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "subscription_ended": 409,
     "plan_unchanged": 409,
     "checkout_expired": 409,
+    "promo_code_expired": 409,
+    "promo_code_used_up": 409,
+    "promo_code_redeemed": 409,
+    "promo_code_exists": 409,
+    "saved_method_missing": 409,
     "already_subscribed": 409,
     # 422: readable, but means nothing that can be done
     "invalid_request": 422,
@@ -118,6 +125,10 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "invalid_plan": 422,
     "invalid_region": 422,
     "invalid_contact": 422,
+    "invalid_promo_code": 422,
+    "invalid_auto_top_up": 422,
+    # 429: too often
+    "too_many_promo_codes": 429,
     # 500, 503: ours
     "internal_error": 500,
     "contended": 503,
@@ -239,7 +250,9 @@ def _domain_problem(error: Exception) -> Problem | None:
         or error.code not in STATUS_OF_CODE
     ):
         return None
-    return Problem(code=error.code, detail=str(error), members=dict(_members(error)))
+    retry_after_s = getattr(error, "retry_after_s", None)
+    headers = () if retry_after_s is None else ((b"retry-after", str(retry_after_s).encode()),)
+    return Problem(code=error.code, detail=str(error), members=dict(_members(error)), headers=headers)
 
 
 def _request_problem(error: Exception) -> Problem | None:

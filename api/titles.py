@@ -39,6 +39,8 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
     "region_not_found": "Region not found",
     "checkout_not_found": "Checkout not found",
     "subscription_not_found": "There is no subscription",
+    "promo_code_not_found": "Promo code not found",
+    "auto_top_up_not_found": "There is no automatic top-up",
     "contact_not_found": "No contact is known",
     "method_not_allowed": "Method not allowed",
     "body_too_large": "The request is too large",
@@ -64,6 +66,11 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
     "subscription_ended": "The subscription has ended",
     "plan_unchanged": "The plan is the same already",
     "checkout_expired": "The checkout has expired",
+    "promo_code_expired": "The promo code has expired",
+    "promo_code_used_up": "The promo code is used up",
+    "promo_code_redeemed": "The promo code was redeemed already",
+    "promo_code_exists": "The promo code exists already",
+    "saved_method_missing": "There is no saved means of payment",
     "already_subscribed": "There is a subscription already",
     # 422
     "invalid_request": "The request is not valid",
@@ -94,6 +101,10 @@ TITLE_OF_CODE: Final[Mapping[str, str]] = {
     "invalid_plan": "The plan is not valid",
     "invalid_region": "The region is not valid",
     "invalid_contact": "The contact is not valid",
+    "invalid_promo_code": "The promo code is not valid",
+    "invalid_auto_top_up": "The automatic top-up is not valid",
+    # 429
+    "too_many_promo_codes": "Too many promo codes tried",
     # 500, 503
     "internal_error": "Something went wrong on our side",
     "contended": "Too much at once",

@@ -504,6 +504,54 @@ CREATE TABLE public.api_keys (
     CONSTRAINT api_keys_user_account CHECK (((role = 'user'::text) = (account_id IS NOT NULL)))
 );
 
+CREATE TABLE public.auto_top_up_attempts (
+    account_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    amount_minor bigint NOT NULL,
+    number integer NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    month date NOT NULL,
+    outcome smallint DEFAULT 0 NOT NULL,
+    currency text NOT NULL,
+    gateway text NOT NULL,
+    customer_id text NOT NULL,
+    method_id text NOT NULL,
+    method_label text NOT NULL,
+    CONSTRAINT auto_top_up_attempts_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT auto_top_up_attempts_ended CHECK (((outcome = 0) = (ended_at IS NULL))),
+    CONSTRAINT auto_top_up_attempts_outcome CHECK (((outcome >= 0) AND (outcome <= 3))),
+    CONSTRAINT auto_top_up_attempts_tries CHECK ((tries >= 0))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.auto_top_ups (
+    account_id uuid NOT NULL,
+    threshold bigint NOT NULL,
+    target bigint,
+    cap_minor bigint NOT NULL,
+    due_at timestamp with time zone,
+    suspended_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_number integer DEFAULT 0 NOT NULL,
+    declines integer DEFAULT 0 NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    in_flight boolean DEFAULT false NOT NULL,
+    cap_currency text NOT NULL,
+    pack text,
+    region text NOT NULL,
+    gateway text NOT NULL,
+    CONSTRAINT auto_top_ups_cap CHECK ((cap_minor > 0)),
+    CONSTRAINT auto_top_ups_numbers CHECK (((last_number >= 0) AND (declines >= 0))),
+    CONSTRAINT auto_top_ups_seen_to CHECK (((NOT in_flight) OR (due_at IS NOT NULL))),
+    CONSTRAINT auto_top_ups_target CHECK ((target > threshold)),
+    CONSTRAINT auto_top_ups_threshold CHECK ((threshold > 0)),
+    CONSTRAINT auto_top_ups_what CHECK (((pack IS NULL) <> (target IS NULL)))
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.balance_snapshots (
     build smallint NOT NULL,
     account_id uuid NOT NULL,
@@ -908,6 +956,17 @@ CREATE TABLE public.lots (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE public.low_balances (
+    account_id uuid NOT NULL,
+    threshold bigint NOT NULL,
+    seen_version bigint NOT NULL,
+    told_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    is_below boolean NOT NULL,
+    CONSTRAINT low_balances_threshold CHECK ((threshold > 0))
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.media_objects (
     id uuid NOT NULL,
     account_id uuid NOT NULL,
@@ -1171,6 +1230,41 @@ CREATE TABLE public.projections (
     CONSTRAINT projections_active CHECK ((active = ANY (ARRAY[0, 1])))
 );
 
+CREATE TABLE public.promo_codes (
+    code text NOT NULL COLLATE pg_catalog."C",
+    credits bigint NOT NULL,
+    max_uses integer NOT NULL,
+    uses integer DEFAULT 0 NOT NULL,
+    credits_expire_after_days integer,
+    expires_at timestamp with time zone,
+    disabled_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    CONSTRAINT promo_codes_credits CHECK ((credits > 0)),
+    CONSTRAINT promo_codes_days CHECK ((credits_expire_after_days > 0)),
+    CONSTRAINT promo_codes_length CHECK (((length(code) >= 3) AND (length(code) <= 64))),
+    CONSTRAINT promo_codes_uses CHECK (((uses >= 0) AND (uses <= max_uses)))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.promo_redemptions (
+    account_id uuid NOT NULL,
+    redeemed_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    credits bigint NOT NULL,
+    code text NOT NULL COLLATE pg_catalog."C",
+    idempotency_sha256 bytea,
+    CONSTRAINT promo_redemptions_credits CHECK ((credits > 0))
+);
+
+CREATE TABLE public.promo_tries (
+    account_id uuid NOT NULL,
+    begins_at timestamp with time zone NOT NULL,
+    failed integer NOT NULL,
+    CONSTRAINT promo_tries_failed CHECK ((failed >= 0))
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.reconciliation_entries (
     id uuid NOT NULL,
     generation_id uuid NOT NULL,
@@ -1198,6 +1292,15 @@ CREATE TABLE public.reversals (
     reinstated boolean NOT NULL,
     draws bytea NOT NULL,
     CONSTRAINT reversals_parts CHECK (((amount > 0) AND (already_expired >= 0) AND (debt >= 0)))
+);
+
+CREATE TABLE public.saved_methods (
+    account_id uuid NOT NULL,
+    saved_at timestamp with time zone NOT NULL,
+    gateway text NOT NULL,
+    customer_id text NOT NULL,
+    method_id text NOT NULL,
+    label text NOT NULL
 );
 
 CREATE TABLE public.schema_migrations (
@@ -1590,6 +1693,12 @@ ALTER TABLE ONLY public.analytics_totals_1
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.auto_top_up_attempts
+    ADD CONSTRAINT auto_top_up_attempts_number PRIMARY KEY (account_id, number);
+
+ALTER TABLE ONLY public.auto_top_ups
+    ADD CONSTRAINT auto_top_ups_account_id PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.balance_snapshots
     ADD CONSTRAINT balance_snapshots_account_version PRIMARY KEY (build, account_id, version);
 
@@ -1665,6 +1774,9 @@ ALTER TABLE ONLY public.ledger_accounts
 ALTER TABLE ONLY public.lots
     ADD CONSTRAINT lots_account_number PRIMARY KEY (account_id, number);
 
+ALTER TABLE ONLY public.low_balances
+    ADD CONSTRAINT low_balances_account_id PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.media_objects
     ADD CONSTRAINT media_objects_id_account PRIMARY KEY (id, account_id);
 
@@ -1716,6 +1828,15 @@ ALTER TABLE ONLY public.projection_builds
 ALTER TABLE ONLY public.projections
     ADD CONSTRAINT projections_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.promo_codes
+    ADD CONSTRAINT promo_codes_code PRIMARY KEY (code);
+
+ALTER TABLE ONLY public.promo_redemptions
+    ADD CONSTRAINT promo_redemptions_once PRIMARY KEY (account_id, code);
+
+ALTER TABLE ONLY public.promo_tries
+    ADD CONSTRAINT promo_tries_account PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.reconciliation_entries
     ADD CONSTRAINT reconciliation_entries_once UNIQUE (generation_id, account_id, attempt, call, kind);
 
@@ -1724,6 +1845,9 @@ ALTER TABLE ONLY public.reconciliation_entries
 
 ALTER TABLE ONLY public.reversals
     ADD CONSTRAINT reversals_account_version PRIMARY KEY (account_id, version);
+
+ALTER TABLE ONLY public.saved_methods
+    ADD CONSTRAINT saved_methods_once PRIMARY KEY (account_id, gateway);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
@@ -1796,6 +1920,12 @@ CREATE INDEX analytics_accounts_opened_on ON ONLY public.analytics_accounts USIN
 CREATE INDEX analytics_accounts_0_build_opened_on_idx ON public.analytics_accounts_0 USING btree (build, opened_on);
 
 CREATE INDEX analytics_accounts_1_build_opened_on_idx ON public.analytics_accounts_1 USING btree (build, opened_on);
+
+CREATE UNIQUE INDEX auto_top_up_attempts_in_flight ON public.auto_top_up_attempts USING btree (account_id) WHERE (outcome = 0);
+
+CREATE INDEX auto_top_up_attempts_of_month ON public.auto_top_up_attempts USING btree (account_id, month);
+
+CREATE INDEX auto_top_ups_due ON public.auto_top_ups USING btree (due_at) WHERE (due_at IS NOT NULL);
 
 CREATE INDEX balance_snapshots_account_time ON ONLY public.balance_snapshots USING btree (build, account_id, recorded_at, version);
 
@@ -1995,6 +2125,15 @@ ALTER TABLE ONLY public.account_contacts
 ALTER TABLE ONLY public.account_tiers
     ADD CONSTRAINT account_tiers_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.auto_top_up_attempts
+    ADD CONSTRAINT auto_top_up_attempts_of FOREIGN KEY (account_id) REFERENCES public.auto_top_ups(account_id);
+
+ALTER TABLE ONLY public.auto_top_up_attempts
+    ADD CONSTRAINT auto_top_up_attempts_order FOREIGN KEY (order_id) REFERENCES public.payment_orders(id);
+
+ALTER TABLE ONLY public.auto_top_ups
+    ADD CONSTRAINT auto_top_ups_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
 ALTER TABLE ONLY public.daily_credits
     ADD CONSTRAINT daily_credits_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
@@ -2003,6 +2142,9 @@ ALTER TABLE ONLY public.generation_batches
 
 ALTER TABLE ONLY public.generations
     ADD CONSTRAINT generations_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.low_balances
+    ADD CONSTRAINT low_balances_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.media_objects
     ADD CONSTRAINT media_objects_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
@@ -2024,6 +2166,12 @@ ALTER TABLE ONLY public.payment_reversals
 
 ALTER TABLE ONLY public.projection_builds
     ADD CONSTRAINT projection_builds_name_fkey FOREIGN KEY (name) REFERENCES public.projections(name);
+
+ALTER TABLE ONLY public.promo_redemptions
+    ADD CONSTRAINT promo_redemptions_promo_code FOREIGN KEY (code) REFERENCES public.promo_codes(code);
+
+ALTER TABLE ONLY public.saved_methods
+    ADD CONSTRAINT saved_methods_account FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.session_messages
     ADD CONSTRAINT session_messages_session FOREIGN KEY (session_id, account_id) REFERENCES public.sessions(id, account_id) ON DELETE CASCADE;
@@ -2098,6 +2246,10 @@ GRANT TRUNCATE ON TABLE public.analytics_totals_1 TO holdfast_app;
 GRANT SELECT,INSERT ON TABLE public.api_keys TO holdfast_app;
 
 GRANT UPDATE(revoked_at) ON TABLE public.api_keys TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.auto_top_up_attempts TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.auto_top_ups TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.balance_snapshots TO holdfast_app;
 
@@ -2175,6 +2327,8 @@ GRANT SELECT ON TABLE public.ledger_accounts TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lots TO holdfast_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.low_balances TO holdfast_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.media_objects TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO holdfast_app;
@@ -2207,9 +2361,17 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projection_builds TO holdfast_
 
 GRANT SELECT,UPDATE ON TABLE public.projections TO holdfast_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.promo_codes TO holdfast_app;
+
+GRANT SELECT,INSERT ON TABLE public.promo_redemptions TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.promo_tries TO holdfast_app;
+
 GRANT SELECT,INSERT ON TABLE public.reconciliation_entries TO holdfast_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reversals TO holdfast_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.saved_methods TO holdfast_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO holdfast_app;
 

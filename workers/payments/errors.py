@@ -189,3 +189,97 @@ class InvalidRegion(PaymentError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+
+
+class PromoCodeNotFound(PaymentError):
+    """There is no such promo code, or none any more."""
+
+    code = "promo_code_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such promo code")
+
+
+class PromoCodeExpired(PaymentError):
+    """The time of a promo code is over."""
+
+    code = "promo_code_expired"
+
+    def __init__(self) -> None:
+        super().__init__("this promo code could be redeemed until some time ago")
+
+
+class PromoCodeUsedUp(PaymentError):
+    """A promo code was redeemed as often as it may be."""
+
+    code = "promo_code_used_up"
+
+    def __init__(self) -> None:
+        super().__init__("this promo code was redeemed as often as it may be")
+
+
+class PromoCodeRedeemed(PaymentError):
+    """An account redeems a promo code once, and this one has."""
+
+    code = "promo_code_redeemed"
+
+    def __init__(self) -> None:
+        super().__init__("this account has redeemed this promo code already")
+
+
+class TooManyPromoCodes(PaymentError):
+    """An account tried too many promo codes that bring nothing."""
+
+    code = "too_many_promo_codes"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("too many promo codes that bring nothing; try again later")
+        self.retry_after_s = retry_after_s
+
+
+class PromoCodeExists(PaymentError):
+    """There is a promo code of this name, perhaps a disabled one; what it brings never changes."""
+
+    code = "promo_code_exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a promo code {name!r} already, perhaps a disabled one")
+
+
+class InvalidPromoCode(PaymentError):
+    """What is to be a promo code cannot be one."""
+
+    code = "invalid_promo_code"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a promo code {reason}")
+
+
+class AutoTopUpNotFound(PaymentError):
+    """The account tops nothing up by itself."""
+
+    code = "auto_top_up_not_found"
+
+    def __init__(self, account_id: UUID) -> None:
+        super().__init__(f"account {account_id} has no automatic top-up")
+        self.account_id = account_id
+
+
+class InvalidAutoTopUp(PaymentError):
+    """What an automatic top-up is to be makes no sense."""
+
+    code = "invalid_auto_top_up"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+class SavedMethodMissing(PaymentError):
+    """The gateway keeps no means of payment of this account that could be charged."""
+
+    code = "saved_method_missing"
+
+    def __init__(self, gateway: str) -> None:
+        super().__init__(f"{gateway[:20]} keeps no means of payment of this account; buy a pack with save_method first")
+        self.gateway = gateway[:20]
