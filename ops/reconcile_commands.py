@@ -36,6 +36,9 @@ from workers.payments.reconciling.reconciliation import Post, Reconciliation, Wi
 FRESH: Final = timedelta(minutes=5)
 """What is newer may still be on its way here, and is left to the next time."""
 
+LISTED_LATE: Final = {"paypal": timedelta(hours=4)}
+"""Gateways that list what happened only some time later."""
+
 _TIME: Final = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
 
 
@@ -69,7 +72,7 @@ def reconcile(
     gateway: str, since: datetime, until: datetime | None, *, data_dir: Path, as_json: bool, **options: Any
 ) -> None:
     """Hold the payments and refunds that GATEWAY lists against ours. Exit 1 if anything does not match."""
-    fresh = datetime.now(UTC) - FRESH
+    fresh = datetime.now(UTC) - LISTED_LATE.get(gateway, FRESH)
     window = Window(since.replace(tzinfo=UTC), fresh if until is None else until.replace(tzinfo=UTC))
     if window.since >= window.until:
         raise click.UsageError("--since must be earlier than --until")
