@@ -166,16 +166,20 @@ async def _change_there(
         months=offer.product.definition.months,
     )
     fact = await gateway.change_plan(subscription.id, purchase, at_once=at_once)
+    await _note_next_plan(context.database, subscription, None if at_once else wanted, offer.product.definition)
     await note_subscription(context, gateway.name, fact)
-    if at_once or fact.price_key == key:
-        return
-    # The gateway has agreed to it for the next period, and goes on to name the present plan until then.
+
+
+async def _note_next_plan(
+    database: Database, subscription: Subscription, wanted: Plan | None, definition: PlanDefinition
+) -> None:
+    """Note what the gateway agreed to for the next period, unless it has told of it already."""
     for _ in range(TRIES):
-        current = await subscription_of(context.database, subscription.account_id)
+        current = await subscription_of(database, subscription.account_id)
         if current is None or current.id != subscription.id:
             return
-        next_plan = None if wanted == current.plan else (wanted.name, wanted.version)
-        if await _plan_next(context.database, current, next_plan, offer.product.definition):
+        next_plan = None if wanted is None or wanted == current.plan else (wanted.name, wanted.version)
+        if await _plan_next(database, current, next_plan, definition):
             return
     raise Contended("the subscription is being changed")
 

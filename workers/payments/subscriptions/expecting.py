@@ -160,7 +160,7 @@ async def _later(database: Database, fact: PaymentFact, subscription: Subscripti
     async with database.autocommit() as connection:
         parameters = {"gateway": subscription.gateway, "subscription_id": subscription.id, "limit": FORMER_PLANS}
         former = await (await connection.execute(sql.READ_FORMER_PLANS, parameters)).fetchall()
-    plans = [subscription.plan, *(Plan(*row) for row in former), None if last is None else last.plan]
+    plans = [*_plans_of(subscription, fact), *(Plan(*row) for row in former), None if last is None else last.plan]
     offers: list[_Due] = []
     for plan in dict.fromkeys(plan for plan in plans if plan is not None):
         definition = await definition_of(database, plan)
@@ -168,6 +168,16 @@ async def _later(database: Database, fact: PaymentFact, subscription: Subscripti
             offers.append(_offer(fact, subscription, plan, definition, last))
     fitting = (offer for offer in offers if _fits(offer, fact))
     return next(fitting, offers[0] if offers else None)
+
+
+def _plans_of(subscription: Subscription, fact: PaymentFact) -> list[Plan | None]:
+    """Return the plans that a subscription has now and with its next period, the one that the payment is for first."""
+    now, period = subscription.plan, subscription.period
+    if now is None or subscription.next_plan is None:
+        return [now]
+    later = Plan(*subscription.next_plan, now.region)
+    begins_us = fact.at_us + EARLY_US if fact.period is None else fact.period.begins_us + SAME_PERIOD_US
+    return [later, now] if period is not None and begins_us >= period.ends_us else [now, later]
 
 
 def _offer(
@@ -249,7 +259,7 @@ async def _expected(database: Database, gateway: str, fact: PaymentFact, due: _D
     if (
         last is not None
         and last.plan.name != due.plan.name
-        and last.period.begins_us < period.begins_us < last.period.ends_us
+        and last.period.begins_us <= period.begins_us < last.period.ends_us
     ):
         before += change_grant(gateway, fact.payment_id, definition, period, account_id=due.account_id)
     return Expected(

@@ -17,10 +17,10 @@ from ledger.errors import Contended
 from ledger.rows import from_us
 from workers.payments.context import PaymentContext
 from workers.payments.errors import PaymentError
-from workers.payments.facts import PaymentStatus, SubscriptionStatus
+from workers.payments.facts import NotYet, PaymentStatus, SubscriptionStatus
 from workers.payments.gateway import Declined, GatewayError
 from workers.payments.orders import Order
-from workers.payments.settling import NotYet, settle
+from workers.payments.settling import settle
 from workers.payments.subscriptions.charging import Renewal, charge, next_renewal, place
 from workers.payments.subscriptions.notices import payment_failed, plan_cancelled
 from workers.payments.subscriptions.rows import change_subscription, lock_subscription, sql

@@ -36,8 +36,12 @@ async def subscription_of(database: Database, account_id: UUID) -> Subscription 
 async def lock_subscription(
     connection: AsyncConnection[Any], gateway: str, subscription_id: str, *, order_id: UUID | None = None
 ) -> Subscription | None:
-    """Return a subscription, by its id or by the order it began with, and keep others from changing it."""
+    """Return a subscription, by its id or by the order it began with, and keep others from changing it.
+
+    To be the first statement of its transaction that locks anything.
+    """
     parameters = {"gateway": gateway, "subscription_id": subscription_id, "order_id": order_id}
+    await connection.execute(sql.SHARE_ACCOUNT, parameters)
     row = await (await connection.execute(sql.LOCK_SUBSCRIPTION, parameters)).fetchone()
     return None if row is None else Subscription.of_row(row)
 

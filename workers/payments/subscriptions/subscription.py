@@ -136,24 +136,27 @@ def told(known: Subscription, fact: SubscriptionFact) -> Subscription:
     """Return what a subscription is after its gateway said what it was when asked.
 
     The answer to a later question counts, and what has ended has ended: it comes back as another subscription. What an
-    answer leaves out stays as it was known.
+    answer leaves out stays as it was known. Some gateways name the plan of the next period as soon as that is agreed:
+    until that period begins, it is not the plan yet.
     """
     renamed = replace(
         known, id=fact.subscription_id, order_id=known.order_id or fact.order_id, try_us=None, due_us=None
     )
     if known.status is SubscriptionStatus.ended:
         return renamed
-    if fact.asked_at_us < known.asked_us and fact.status is not SubscriptionStatus.ended:
-        return renamed
-    plan = _plan_of(fact) or known.plan
     is_over = fact.status is SubscriptionStatus.ended
-    has_come = plan is not None and known.next_plan == (plan.name, plan.version)
+    if fact.asked_at_us < known.asked_us and not is_over:
+        return renamed
+    plan, period = _plan_of(fact) or known.plan, _period_of(fact) or known.period
+    is_same_period = period == known.period
+    if is_same_period and plan is not None and known.next_plan == (plan.name, plan.version):
+        plan = known.plan
     return replace(
         renamed,
         status=fact.status,
         plan=plan,
-        next_plan=None if has_come or is_over else known.next_plan,
-        period=_period_of(fact) or known.period,
+        next_plan=known.next_plan if is_same_period and not is_over else None,
+        period=period,
         ends_at_period_end=known.ends_at_period_end if is_over else fact.ends_at_period_end,
         method=fact.saved_method or known.method,
         asked_us=max(fact.asked_at_us, known.asked_us),

@@ -1,4 +1,6 @@
--- See whether there is such an account.
+-- See whether there is such an account, and wait until nobody writes to the ledger for it.
 -- Returns: one row if so.
-SELECT 1 AS found FROM accounts
+SELECT accounts.id
+FROM accounts
 WHERE accounts.id = %(account_id)s
+FOR KEY SHARE
