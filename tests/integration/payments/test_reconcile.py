@@ -17,11 +17,11 @@ from tests.ledger_state import check_everything
 from tests.payments import CREDIT, NOW_US, paid, payments_in, place_order, refund_of
 from tests.reconciling import DAY_US, ListingGateway, differing, reconciled
 from workers.payments.context import PaymentContext
-from workers.payments.facts import Fact, PaymentFact, PaymentStatus, RefundFact, RefundStatus
+from workers.payments.facts import Fact, NotYet, PaymentFact, PaymentStatus, RefundFact, RefundStatus
 from workers.payments.money import Money
 from workers.payments.reconciling.lines import ADVICE, Line
 from workers.payments.reconciling.reconciliation import Window
-from workers.payments.settling import NotYet, payment_key, settle
+from workers.payments.settling import payment_key, settle
 
 PAYMENT_ROW = (
     "INSERT INTO payments (gateway, payment_id, account_id, order_id, amount_minor, credits, happened_at, status,"

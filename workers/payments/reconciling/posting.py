@@ -6,7 +6,8 @@ from typing import Final
 
 from ledger.errors import LedgerError
 from workers.payments.context import PaymentContext
-from workers.payments.facts import NotYet
+from workers.payments.facts import NotYet, RefundFact
+from workers.payments.gateway import GatewayError
 from workers.payments.reconciling.listing import Listed
 from workers.payments.settling import settle
 from workers.payments.taking_back import Unsettleable
@@ -23,22 +24,49 @@ class Poster:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def post(self, facts: Sequence[Listed]) -> list[str]:
-        """Settle each, some at once, and return for each why that could not be done, or nothing.
+        """Settle each, and return for each why that could not be done, or nothing.
+
+        Those of one customer go one after another, in the order given: what a plan's period carries over depends on
+        the one before.
 
         Raises:
             psycopg.Error: the database is away. What was posted until then stays.
         """
+        groups: dict[object, list[int]] = {}
+        for number, fact in enumerate(facts):
+            groups.setdefault(_customer(fact), []).append(number)
+        problems = [""] * len(facts)
+
+        async def settle_group(numbers: list[int]) -> None:
+            async with self._places:
+                for number in numbers:
+                    problems[number] = await self._settle(facts[number])
+
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._settle(fact)) for fact in facts]
+            async with asyncio.TaskGroup() as tasks:
+                for numbers in groups.values():
+                    tasks.create_task(settle_group(numbers))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return [task.result() for task in tasks]
+        return problems
 
     async def _settle(self, fact: Listed) -> str:
-        async with self._places:
+        try:
             try:
                 await settle(self._context, self._gateway, fact)
-            except (NotYet, Unsettleable, LedgerError) as error:
-                return str(error)
+            except NotYet:
+                if isinstance(fact, RefundFact) or fact.subscription_id is None:
+                    raise
+                # Its webhooks would have told of the subscription first.
+                gateway = self._context.gateways.get(self._gateway)
+                await settle(self._context, self._gateway, await gateway.subscription(fact.subscription_id))
+                await settle(self._context, self._gateway, fact)
+        except (NotYet, Unsettleable, LedgerError, GatewayError) as error:
+            return str(error)
         return ""
+
+
+def _customer(fact: Listed) -> object:
+    if isinstance(fact, RefundFact):
+        return fact.payment_id
+    return fact.subscription_id or fact.account_id or fact.payment_id
