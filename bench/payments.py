@@ -20,7 +20,10 @@ from bench.wire import request
 
 SECRET: Final = "whsec_of_the_bench"  # noqa: S105 - of a gateway that is not there
 SETTINGS: Final = {"STRIPE_API_KEY": "sk_test_bench", "STRIPE_WEBHOOK_SECRET": SECRET}
-ACCOUNTS: Final = 64
+ACCOUNTS: Final = 2_000
+"""Everybody buys a few packs: whoever has thousands of lots is no customer."""
+
+OPENED_AT_ONCE: Final = 16
 PER_S: Final = 200
 PACED_S: Final = 15.0
 P99_BAR_MS: Final = 20.0
@@ -76,9 +79,17 @@ async def run() -> list[Figure]:
 
 
 async def _accounts(platform: Platform) -> list[UUID]:
+    numbers = iter(range(ACCOUNTS))
+    opened: list[UUID] = []
     async with platform.client() as client:
-        answers = [await client.post("/v1/accounts", json={"owner": f"payer-{number}"}) for number in range(ACCOUNTS)]
-    return [UUID(answer.raise_for_status().json()["id"]) for answer in answers]
+
+        async def open_some() -> None:
+            for number in numbers:
+                answer = await client.post("/v1/accounts", json={"owner": f"payer-{number}"})
+                opened.append(UUID(answer.raise_for_status().json()["id"]))
+
+        await asyncio.gather(*(open_some() for _ in range(OPENED_AT_ONCE)))
+    return opened
 
 
 async def _orders(platform: Platform, accounts: list[UUID], count: int) -> list[bytes]:
