@@ -960,8 +960,8 @@ CREATE TABLE public.low_balances (
     account_id uuid NOT NULL,
     threshold bigint NOT NULL,
     seen_version bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     told_at timestamp with time zone,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
     is_below boolean NOT NULL,
     CONSTRAINT low_balances_threshold CHECK ((threshold > 0))
 )

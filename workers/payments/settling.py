@@ -17,6 +17,7 @@ from ledger.rows import from_us
 from workers.messages.kinds import MessageKind
 from workers.messages.outbox import queue_message
 from workers.payments import subscriptions
+from workers.payments.auto_top_up.methods import remember_method
 from workers.payments.context import PaymentContext
 from workers.payments.expected import Expected
 from workers.payments.facts import DisputeFact, Fact, NotYet, PaymentFact, PaymentStatus, RefundFact, SubscriptionFact
@@ -73,6 +74,9 @@ async def _settle_payment(context: PaymentContext, gateway: str, fact: PaymentFa
         raise NotYet(f"{gateway} has an id that is longer than any we can keep")
     known = await read_payment(context.database, gateway, fact.payment_id)
     if known is not None and known.command_key is not None:
+        if known.account_id is not None:
+            # Not everybody who tells of a payment knows what it was paid by.
+            await _execute(context, *_saved_method(gateway, fact, known.account_id))
         await take_back(context, gateway, fact.payment_id)
         return "known"
     if fact.status is not PaymentStatus.paid:
@@ -179,7 +183,13 @@ def _rows_of_credit(gateway: str, fact: PaymentFact, expected: Expected) -> tupl
         },
     )
     row = _payment_row(gateway, fact, account_id=expected.account_id, credits=expected.credits_microcredits)
-    return row, (sql.RESOLVE_MISMATCH, ids), receipt
+    return row, (sql.RESOLVE_MISMATCH, ids), receipt, *_saved_method(gateway, fact, expected.account_id)
+
+
+def _saved_method(gateway: str, fact: PaymentFact, account_id: UUID) -> tuple[Statement, ...]:
+    if fact.saved_method is None:
+        return ()
+    return (remember_method(account_id, gateway, fact.saved_method, saved_at_us=fact.at_us),)
 
 
 async def _note_unpaid(context: PaymentContext, gateway: str, fact: PaymentFact, known: Payment | None) -> None:
@@ -254,6 +264,8 @@ def _dispute_row(gateway: str, fact: DisputeFact) -> Statement:
 
 
 async def _execute(context: PaymentContext, *statements: Statement) -> None:
+    if not statements:
+        return
     async with context.database.connection() as connection:
         for statement, parameters in statements:
             await connection.execute(statement, parameters)
