@@ -53,8 +53,10 @@ async def note_subscription(context: PaymentContext, gateway: str, fact: Subscri
             if known is not None:
                 await _change(connection, known, told(known, fact), definition)
                 return
-            account_id = await _owner(context.database, connection, gateway, fact)
-            if await _insert(connection, new_subscription(gateway, fact, account_id), definition):
+        # Not while a connection is held: whoever waits for a second one may wait for himself.
+        new = new_subscription(gateway, fact, await _owner(context.database, gateway, fact))
+        async with context.database.connection() as connection:
+            if await _insert(connection, new, definition):
                 return
     raise UnknownSubscription("somebody else notes this subscription all the time")
 
@@ -95,6 +97,9 @@ async def _change(
 
 
 async def _insert(connection: AsyncConnection[Any], new: Subscription, definition: PlanDefinition | None) -> bool:
+    account = {"account_id": new.account_id}
+    if await (await connection.execute(sql.HAS_ACCOUNT, account)).fetchone() is None:
+        raise UnknownSubscription("it names an account that is not here")
     insert, record = insertion(new)
     if await (await connection.execute(*insert)).fetchone() is None:
         return False
@@ -110,7 +115,7 @@ async def _enrol(
         await connection.execute(*enrol(subscription.account_id))
 
 
-async def _owner(database: Database, connection: AsyncConnection[Any], gateway: str, fact: SubscriptionFact) -> UUID:
+async def _owner(database: Database, gateway: str, fact: SubscriptionFact) -> UUID:
     """Return whose a subscription is: its order's owner, or else whom the gateway names, who had it from us."""
     order = None if fact.order_id is None else await find_order(database, fact.order_id)
     account_id = fact.account_id if order is None else order.account_id
@@ -118,6 +123,4 @@ async def _owner(database: Database, connection: AsyncConnection[Any], gateway: 
         raise UnknownSubscription("it names an order that is not here, or nobody at all")
     if order is not None and order.gateway != gateway:
         raise UnknownSubscription(f"the order it names is one for {order.gateway}")
-    if await (await connection.execute(sql.HAS_ACCOUNT, {"account_id": account_id})).fetchone() is None:
-        raise UnknownSubscription("it names an account that is not here")
     return account_id

@@ -13,7 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from ledger.database import Database
-from ledger.errors import Contended
+from ledger.errors import Contended, Refused
 from ledger.rows import from_us
 from workers.payments.context import PaymentContext
 from workers.payments.errors import PaymentError
@@ -87,7 +87,13 @@ class Renewals:
         }
         async with context.database.autocommit() as connection:
             rows = await (await connection.execute(sql.CLAIM_DUE, parameters)).fetchall()
-        await asyncio.gather(*(self._see_to(context, Subscription.of_row(row)) for row in rows))
+        results = await asyncio.gather(
+            *(self._see_to(context, Subscription.of_row(row)) for row in rows), return_exceptions=True
+        )
+        for result in results:
+            if result is not None:
+                # Its lease will run out; the others are done.
+                raise result
         return len(rows)
 
     async def _see_to(self, context: PaymentContext, subscription: Subscription) -> None:
@@ -106,7 +112,7 @@ class Renewals:
         except (GatewayError, NotYet, Contended) as error:
             log.warning("renewal_postponed", error=str(error))
             await _look_again(context.database, subscription, self._clock_us() + RETRY_US)
-        except PaymentError as error:
+        except (PaymentError, Refused) as error:
             log.exception("renewal_impossible", code=error.code)
             await _look_again(context.database, subscription, self._clock_us() + DAY_US)
 
