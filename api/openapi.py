@@ -37,6 +37,7 @@ _TITLES: Final = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "The request can be read, but cannot be meant.",
+    429: "Too often; see Retry-After.",
     503: "Something this needs cannot be reached; see Retry-After.",
 }
 
@@ -191,7 +192,7 @@ def _problem(status: int) -> dict[str, Any]:
         "content": {"application/problem+json": {"schema": _reference(ProblemDocument)}},
         "headers": {"Content-Language": {"schema": {"type": "string", "enum": list(LANGUAGES)}, "required": True}},
     }
-    if status == 503:
+    if status in {429, 503}:
         problem["headers"]["Retry-After"] = {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "required": True}
     if status == 401:
         problem["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}

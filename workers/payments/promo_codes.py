@@ -101,9 +101,10 @@ class _Known(Struct, frozen=True):
 
 def normalised(text: str) -> str | None:
     """Return a code as it is compared: NFKC, in capitals; `None` for what cannot be a code."""
-    if len(text) > MAX_CHARACTERS:
+    typed = text.strip()
+    if len(typed) > MAX_CHARACTERS:
         return None
-    code = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).upper())
+    code = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", typed).upper())
     is_code = MIN_CHARACTERS <= len(code) <= MAX_CHARACTERS and all(each.isalnum() or each in "-_" for each in code)
     return code if is_code else None
 
