@@ -100,10 +100,10 @@ async def resume_own(request: ApiRequest) -> Answer[SubscriptionAnswer]:
     return await _done(request, own_account(request.principal), _resume)
 
 
-@post(f"{ME}/portal", status_code=200, opt={"roles": USERS, "problems": (404, 422)})
+@post(f"{ME}/portal", status_code=200, opt={"roles": USERS, "problems": PROBLEMS})
 async def portal_own(data: JSONBody[PortalRequest], request: ApiRequest) -> Answer[PortalAnswer]:
-    """Return where the gateway shows the caller invoices and means of payment. Each call makes a page of its own."""
-    return Answer(await _portal(request, own_account(request.principal), data))
+    """Return where the gateway shows the caller invoices and means of payment; under another key, a page of its own."""
+    return await _portal(request, own_account(request.principal), data)
 
 
 @get(ACCOUNT, opt={"roles": READERS, "problems": (404,)})
@@ -132,12 +132,12 @@ async def resume(account_id: FromPath[UUID], request: ApiRequest) -> Answer[Subs
     return await _done(request, account_id, _resume)
 
 
-@post(f"{ACCOUNT}/portal", status_code=200, opt={"roles": MOVERS, "problems": (404, 422)})
+@post(f"{ACCOUNT}/portal", status_code=200, opt={"roles": MOVERS, "problems": PROBLEMS})
 async def portal(
     account_id: FromPath[UUID], data: JSONBody[PortalRequest], request: ApiRequest
 ) -> Answer[PortalAnswer]:
     """Return where the gateway shows the account's owner invoices and means of payment."""
-    return Answer(await _portal(request, account_id, data))
+    return await _portal(request, account_id, data)
 
 
 def _change(data: PlanChangeRequest) -> Wish:
@@ -165,8 +165,13 @@ async def _done(request: ApiRequest, account_id: UUID, wish: Wish) -> Answer[Sub
     return await once(request, work)
 
 
-async def _portal(request: ApiRequest, account_id: UUID, data: PortalRequest) -> PortalAnswer:
-    return PortalAnswer(url=await changing.portal_url(_context(request), account_id, return_url=data.return_url))
+async def _portal(request: ApiRequest, account_id: UUID, data: PortalRequest) -> Answer[PortalAnswer]:
+    async def work(_: AsyncConnection[Any]) -> Answer[PortalAnswer]:
+        url = await changing.portal_url(_context(request), account_id, return_url=data.return_url)
+        return Answer(PortalAnswer(url=url))
+
+    # Whoever has the link sees the pages.
+    return await once(request, work, is_secret=True)
 
 
 async def _answer(request: ApiRequest, account_id: UUID) -> SubscriptionAnswer:
