@@ -127,7 +127,9 @@ class Wallet:
 
     def attempts(self) -> list[tuple[int, int]]:
         """Number and outcome of each attempt."""
-        return self.rows("SELECT number, outcome FROM auto_top_up_attempts ORDER BY number")
+        return self.rows(
+            "SELECT number, outcome FROM auto_top_up_attempts WHERE account_id = %s ORDER BY number", self.account_id
+        )
 
     def messages(self) -> list[str]:
         """The kinds of the messages, receipts left out."""

@@ -7,10 +7,12 @@ import pytest
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
+from tests.builders import adjust, top_up
 from tests.fakes.scripted_server import json_answer
 from tests.ledger_state import check_everything
 from tests.payments import CREDIT
 from tests.wallets import Wallet, open_wallet
+from workers.payments.auto_top_up.topping_up import top_up_accounts
 from workers.payments.auto_top_up.wishes import disable_auto_top_up
 from workers.payments.errors import (
     AutoTopUpNotFound,
@@ -20,6 +22,7 @@ from workers.payments.errors import (
     PackNotFound,
     SavedMethodMissing,
 )
+from workers.payments.gateways.registry import Gateways
 from workers.payments.money import Money
 
 SUSPENDED = "auto_top_up_suspended"
@@ -265,6 +268,76 @@ async def test_what_is_turned_off_buys_nothing_any_more(wallet: Wallet, database
     assert await wallet.tick() == 0
     with pytest.raises(AutoTopUpNotFound):
         await wallet.shown()
+
+
+async def test_what_is_turned_off_while_a_charge_is_under_way_still_learns_what_came_of_it(
+    wallet: Wallet, database: Database
+) -> None:
+    await wallet.wish()
+    await wallet.spend_all()
+    wallet.stripe.after_acting(*(json_answer(503, {"error": {"type": "api_error"}}) for _ in range(3)))
+    await wallet.tick()
+
+    await disable_auto_top_up(database, wallet.account_id)
+    wallet.clock.pass_hours(1)
+    await wallet.tick()
+    await wallet.spend_all()
+
+    assert wallet.attempts() == [(1, 1)]
+    assert len(wallet.charges()) == 1
+    assert await wallet.tick() == 0
+
+
+async def test_an_attempt_that_was_written_and_never_asked_for_is_made_however_late(wallet: Wallet) -> None:
+    await wallet.wish()
+    await wallet.spend_all()
+    wallet.stripe.script(*(json_answer(503, {"error": {"type": "api_error"}}) for _ in range(3)))
+    await wallet.tick()
+    wallet.rows("UPDATE auto_top_up_attempts SET tries = 0 RETURNING 1")
+
+    wallet.clock.pass_hours(48)
+    await wallet.tick()
+
+    assert (wallet.attempts(), len(wallet.charges())) == ([(1, 1)], 1)
+
+
+async def test_what_a_refund_left_as_debt_is_not_charged_for_unasked(wallet: Wallet, writer: LedgerWriter) -> None:
+    await wallet.wish()
+    await wallet.spend_all()
+    await writer.submit(adjust(-CREDIT, wallet.account_id, allow_negative=True))
+
+    assert await wallet.tick() == 1
+    assert await wallet.tick() == 0
+    assert wallet.attempts() == []
+
+    await writer.submit(top_up(2 * CREDIT, wallet.account_id))
+    wallet.clock.pass_hours(1)
+    await wallet.tick()
+    assert wallet.available() == 101
+
+
+async def test_a_card_that_the_gateway_does_not_know_any_more_counts_as_declined(wallet: Wallet) -> None:
+    await wallet.wish()
+    await wallet.spend_all()
+    wallet.rows("UPDATE saved_methods SET customer_id = 'cus_gone' RETURNING 1")
+
+    await wallet.tick()
+
+    assert wallet.attempts() == [(1, 2)]
+    assert (await wallet.shown()).wish.declines == 1
+
+
+async def test_a_gateway_whose_keys_are_gone_is_asked_for_nothing(wallet: Wallet) -> None:
+    await wallet.wish()
+    await wallet.spend_all()
+    context = wallet.context._replace(gateways=Gateways({}))
+
+    assert await top_up_accounts(context, clock_us=wallet.clock) == 1
+
+    assert wallet.attempts() == []
+    wallet.clock.pass_hours(1)
+    await wallet.tick()
+    assert wallet.available() == 100
 
 
 async def test_a_pack_that_is_not_sold_any_more_is_looked_for_again_later(wallet: Wallet) -> None:

@@ -25,6 +25,7 @@ from workers.payments.auto_top_up.wishes import AutoTopUp, charged_in
 from workers.payments.catalogue import Offer, PackDefinition
 from workers.payments.errors import PaymentError
 from workers.payments.facts import PaymentStatus, SavedMethod
+from workers.payments.gateways.registry import Gateways
 from workers.payments.money import shown
 from workers.payments.ordering import NewOrder
 from workers.payments.orders import Order
@@ -87,7 +88,13 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 async def begin_attempt(
-    database: Database, account_id: UUID, catalogue: Catalogue, *, now_us: int, leased_until: datetime
+    database: Database,
+    gateways: Gateways,
+    catalogue: Catalogue,
+    account_id: UUID,
+    *,
+    now_us: int,
+    leased_until: datetime,
 ) -> Attempt | None:
     """Return the attempt that is in flight, or a new one where one is due; else `None`, and note when to look again.
 
@@ -99,7 +106,7 @@ async def begin_attempt(
             return None
         if wish.in_flight:
             return await _read_attempt(connection, account_id, wish.last_number)
-        offer, due_us = await _decide(connection, wish, catalogue, now_us)
+        offer, due_us = await _decide(connection, wish, gateways, catalogue, now_us)
         if offer is None:
             await connection.execute(sql.PUT_OFF_TOP_UP, {"account_id": account_id, "due_at": _moment(due_us)})
             return None
@@ -159,7 +166,7 @@ async def lock_wish(connection: AsyncConnection[Any], account_id: UUID) -> AutoT
 
 
 async def _decide(
-    connection: AsyncConnection[Any], wish: AutoTopUp, catalogue: Catalogue, now_us: int
+    connection: AsyncConnection[Any], wish: AutoTopUp, gateways: Gateways, catalogue: Catalogue, now_us: int
 ) -> tuple[Offer[PackDefinition] | None, int | None]:
     """Return what is to be bought now; or nothing, and when to look again."""
     if not wish.is_on:
@@ -168,7 +175,8 @@ async def _decide(
     available: int = 0 if row is None else row[0]
     if available >= wish.threshold_microcredits:
         return None, now_us
-    offer = _offer(wish, catalogue, available)
+    # What an account owes was taken back by its owner, or by their bank. No card is charged for that unasked.
+    offer = None if available < 0 else _offer(wish, gateways, catalogue, available)
     if offer is None or wish.method is None:
         return None, now_us + LOOK_AGAIN_US
     month = month_at(now_us, wish.time_zone)
@@ -178,16 +186,17 @@ async def _decide(
     return offer, None
 
 
-def _offer(wish: AutoTopUp, catalogue: Catalogue, available: int) -> Offer[PackDefinition] | None:
-    log = _log.bind(account_id=str(wish.account_id), region=wish.region)
+def _offer(wish: AutoTopUp, gateways: Gateways, catalogue: Catalogue, available: int) -> Offer[PackDefinition] | None:
+    log = _log.bind(account_id=str(wish.account_id), region=wish.region, gateway=wish.gateway)
     try:
+        gateways.get(wish.gateway)
         if wish.pack is not None:
             offer = catalogue.offer(wish.pack, wish.region)
         else:
             assert wish.target_microcredits is not None, "either the one or the other"
             offer = offer_for(catalogue.offers(wish.region), wish.target_microcredits - available)
     except (PaymentError, ValueError) as error:
-        log.warning("auto_top_up_finds_no_pack", pack=wish.pack, error=str(error))
+        log.warning("auto_top_up_impossible", pack=wish.pack, error=str(error))
         return None
     if offer.price.money.currency != wish.monthly_cap.currency:
         log.error("auto_top_up_in_another_currency", currency=offer.price.money.currency)

@@ -68,7 +68,12 @@ async def top_up_accounts(context: PaymentContext, *, clock_us: Callable[[], int
     async def see_to(account_id: UUID) -> None:
         try:
             attempt = await begin_attempt(
-                context.database, account_id, catalogue, now_us=now_us, leased_until=leased_until
+                context.database,
+                context.gateways,
+                catalogue,
+                account_id,
+                now_us=now_us,
+                leased_until=leased_until,
             )
             if attempt is not None:
                 await _go_on(context, attempt, clock_us)
@@ -122,7 +127,7 @@ def _known(attempt: Attempt, order: Order, now_us: int) -> Outcome | None:
         return Outcome.paid
     if attempt.payment_status is PaymentStatus.failed:
         return Outcome.declined
-    return Outcome.unknown if age_us(attempt, now_us) >= GIVEN_UP_AFTER_US else None
+    return Outcome.unknown if attempt.tries and age_us(attempt, now_us) >= GIVEN_UP_AFTER_US else None
 
 
 def _outcome_of(error: Exception, attempt: Attempt) -> Outcome | None:
