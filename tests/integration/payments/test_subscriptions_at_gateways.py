@@ -156,7 +156,10 @@ async def test_another_plan_begins_with_the_next_period(
     subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The month passes at Paddle only, where for us the change was a moment ago, and may have to be finished.
-    monkeypatch.setattr("workers.payments.gateways.paddle.subscriptions.is_fresh", lambda *_, **__: False)
+    def is_fresh(changed: object, *, now: object) -> bool:
+        return False
+
+    monkeypatch.setattr("workers.payments.gateways.paddle.subscriptions.is_fresh", is_fresh)
 
     changed = await subscriber.ask("POST", "/change", plan="pro")
     assert subscriber.bought() == PLUS
