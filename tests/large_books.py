@@ -222,8 +222,8 @@ def _write_orders(url: str, count: int) -> None:
                 odd, price = odd_of(number), price_of(number)
                 copy.write_row((
                     order_of(number), account_of(number), GATEWAY, "pack", "starter", 1, "us",
-                    price.minor + (odd == "order"), price.currency, CREDITS, 1 if odd in UNCREDITED else 2,
-                    odd != "tax",
+                    price.minor + (odd == "order"), price.currency, CREDITS,
+                    1 if odd in UNCREDITED - {"event_missing"} else 2, odd != "tax",
                 ))  # fmt: skip
 
 

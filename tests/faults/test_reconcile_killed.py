@@ -52,7 +52,14 @@ async def test_killed_while_it_posts_and_run_again_everything_is_posted_once(dat
 
     for share in (10, 2):
         process = await start(database_url)
-        await eventually(lambda share=share: credited(database_url)[0] >= len(fitting) // share, within_s=TIMEOUT_S)
+        enough = len(fitting) // share
+        await eventually(
+            lambda process=process, enough=enough: (
+                process.returncode is not None or credited(database_url)[0] >= enough
+            ),
+            within_s=TIMEOUT_S,
+        )
+        assert process.returncode is None, (await process.communicate())[1].decode()
         os.kill(process.pid, signal.SIGKILL)
         await process.communicate()
         assert credited(database_url)[0] < len(fitting), "it was killed too late"

@@ -63,6 +63,10 @@ async def reconcile(url: str, environment: dict[str, str], *words: str, since: s
     return Ran(process.returncode, out.decode(), err.decode())
 
 
+def files_in(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
 class Counter:
     """Where customers buy packs, and where webhooks arrive or do not."""
 
@@ -205,7 +209,7 @@ async def test_hundreds_of_stripes_payments_are_compared_page_by_page(
     assert check_everything(database.url) == state
 
 
-async def test_what_cannot_be_reached_or_makes_no_sense_has_its_exit_status(database_url: str) -> None:
+async def test_what_cannot_be_reached_or_makes_no_sense_has_its_exit_status(database_url: str, tmp_path: Path) -> None:
     nowhere = {"STRIPE_API_KEY": "sk_test_fake", "STRIPE_BASE_URL": "http://127.0.0.1:1"}
     async with FakeStripe() as stripe:
         wrong_key = await reconcile(database_url, {**stripe.environment, "STRIPE_API_KEY": "sk_test_other"}, "stripe")
@@ -214,7 +218,8 @@ async def test_what_cannot_be_reached_or_makes_no_sense_has_its_exit_status(data
         late = await reconcile(database_url, stripe.environment, "stripe", since="2999-01-01")
         no_date = await reconcile(database_url, stripe.environment, "stripe", since="yesterday")
         no_file = await reconcile(database_url, stripe.environment, "stripe", "--csv", "/nowhere/lines.csv")
-    unreachable = await reconcile(database_url, nowhere, "stripe", "--json")
+    csv_file = tmp_path / "lines.csv"
+    unreachable = await reconcile(database_url, nowhere, "stripe", "--json", "--csv", str(csv_file))
     unconfigured = await reconcile(database_url, {}, "stripe")
     no_gateway = await reconcile(database_url, {}, "cash")
 
@@ -222,5 +227,6 @@ async def test_what_cannot_be_reached_or_makes_no_sense_has_its_exit_status(data
     assert [ran.status for ran in (late, no_date, no_file, no_gateway)] == [2, 2, 2, 2]
     assert (nothing.status, nothing.out) == (0, "nothing on either side\n")
     assert unreachable.out == ""
+    assert files_in(tmp_path) == []
     assert "sk_test" not in wrong_key.err + unreachable.err
     assert len(unreachable.err.splitlines()) == 1
