@@ -65,3 +65,11 @@ async def read_payment(database: Database, gateway: str, payment_id: str) -> Pay
     async with database.autocommit() as connection:
         row = await (await connection.execute(sql.READ_PAYMENT, parameters)).fetchone()
     return None if row is None else Payment.of_row(gateway, payment_id, row)
+
+
+async def has_gone_back(database: Database, gateway: str, payment_id: str) -> bool:
+    """Whether anything of a payment was refunded or disputed."""
+    parameters = {"gateway": gateway, "payment_id": payment_id}
+    async with database.autocommit() as connection:
+        row = await (await connection.execute(sql.HAS_GONE_BACK, parameters)).fetchone()
+    return row is not None and row[0]

@@ -22,8 +22,8 @@ from workers.payments.context import PaymentContext
 from workers.payments.expected import Expected
 from workers.payments.facts import DisputeFact, Fact, NotYet, PaymentFact, PaymentStatus, RefundFact, SubscriptionFact
 from workers.payments.money import shown
-from workers.payments.orders import find_order, sql
-from workers.payments.payments import Payment, read_payment
+from workers.payments.orders import Order, OrderState, find_order, sql
+from workers.payments.payments import has_gone_back, read_payment
 from workers.payments.taking_back import take_back
 
 MAX_ID_CHARACTERS: Final = 100
@@ -72,7 +72,10 @@ async def settle(context: PaymentContext, gateway: str, fact: Fact) -> Settled:
 async def _settle_payment(context: PaymentContext, gateway: str, fact: PaymentFact) -> Settled:
     if len(fact.payment_id) > MAX_ID_CHARACTERS:
         raise NotYet(f"{gateway} has an id that is longer than any we can keep")
-    known = await read_payment(context.database, gateway, fact.payment_id)
+    order = None if fact.order_id is None else await find_order(context.database, fact.order_id)
+    # What an unpaid order was paid by is not credited: both commit together.
+    may_be_known = order is None or order.state is OrderState.paid
+    known = await read_payment(context.database, gateway, fact.payment_id) if may_be_known else None
     if known is not None and known.command_key is not None:
         if known.account_id is not None:
             # Not everybody who tells of a payment knows what it was paid by.
@@ -80,17 +83,18 @@ async def _settle_payment(context: PaymentContext, gateway: str, fact: PaymentFa
         await take_back(context, gateway, fact.payment_id)
         return "known"
     if fact.status is not PaymentStatus.paid:
-        await _note_unpaid(context, gateway, fact, known)
+        await _note_unpaid(context, gateway, fact, order)
         return "noted"
-    settled = await _credit(context, gateway, fact)
+    settled = await _credit(context, gateway, fact, order)
     # What was refunded may have been told before what was paid.
-    await take_back(context, gateway, fact.payment_id)
+    if await has_gone_back(context.database, gateway, fact.payment_id):
+        await take_back(context, gateway, fact.payment_id)
     return settled
 
 
-async def _credit(context: PaymentContext, gateway: str, fact: PaymentFact) -> Settled:
+async def _credit(context: PaymentContext, gateway: str, fact: PaymentFact, order: Order | None) -> Settled:
     for _ in range(TRIES):
-        expected = await _expected(context, gateway, fact)
+        expected = await _expected(context, gateway, fact, order)
         mismatch = expected if isinstance(expected, _Mismatch) else _compare(expected, gateway, fact)
         if mismatch is not None:
             return await _list(context, gateway, fact, mismatch)
@@ -110,18 +114,20 @@ async def _credit(context: PaymentContext, gateway: str, fact: PaymentFact) -> S
             if not expected.before:
                 raise
             # What was to go before does not fit any more: look again.
+            order = None if order is None else await find_order(context.database, order.id)
             continue
         return "known" if outcomes[-1].replayed else "credited"
     raise NotYet("the account changes faster than a payment can be credited")
 
 
-async def _expected(context: PaymentContext, gateway: str, fact: PaymentFact) -> "Expected | _Mismatch":
+async def _expected(
+    context: PaymentContext, gateway: str, fact: PaymentFact, order: Order | None
+) -> "Expected | _Mismatch":
     """Return what we offered that this payment may be for.
 
     Raises:
         NotYet: it names an order, or a subscription, that we do not know.
     """
-    order = None if fact.order_id is None else await find_order(context.database, fact.order_id)
     if order is not None and order.purpose in {"pack", "auto_top_up"}:
         return order.expected(paid_at_us=fact.at_us)
     if order is not None or fact.subscription_id is not None:
@@ -192,10 +198,9 @@ def _saved_method(gateway: str, fact: PaymentFact, account_id: UUID) -> tuple[St
     return (remember_method(account_id, gateway, fact.saved_method, saved_at_us=fact.at_us),)
 
 
-async def _note_unpaid(context: PaymentContext, gateway: str, fact: PaymentFact, known: Payment | None) -> None:
-    order = None if fact.order_id is None else await find_order(context.database, fact.order_id)
+async def _note_unpaid(context: PaymentContext, gateway: str, fact: PaymentFact, order: Order | None) -> None:
     statements = [_payment_row(gateway, fact, account_id=None if order is None else order.account_id)]
-    if fact.status is PaymentStatus.failed and order is not None and known is None:
+    if fact.status is PaymentStatus.failed and order is not None:
         message = queue_message(
             order.account_id,
             MessageKind.payment_failed,

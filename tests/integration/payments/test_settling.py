@@ -16,6 +16,7 @@ from tests.payments import CREDIT, NOW_US, dispute_of, paid, payments_in, place_
 from workers.payments.context import PaymentContext
 from workers.payments.facts import DisputeStatus, Fact, NotYet, PaymentFact, PaymentStatus, RefundStatus
 from workers.payments.money import Money
+from workers.payments.payments import read_payment
 from workers.payments.settling import settle
 from workers.payments.taking_back import Unsettleable
 
@@ -281,3 +282,21 @@ async def test_messages_tell_of_what_came_and_what_went_back(
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT kind FROM messages ORDER BY kind").fetchall()
     assert [row[0] for row in rows] == ["dispute", "receipt", "refund"]
+
+
+async def test_a_dispute_that_is_won_while_its_loss_is_worked_out_takes_nothing(
+    context: PaymentContext, payment: PaymentFact, database_url: str
+) -> None:
+    for _ in range(20):
+        disputed = paid(place_order(database_url, (await account_of(context, payment))))
+        await settle(context, "plain", disputed)
+        facts = [dispute_of(disputed, DisputeStatus.withdrawn), dispute_of(disputed, DisputeStatus.won)]
+        await asyncio.gather(*(settle(context, "plain", fact) for fact in facts))
+    assert available(database_url) == 21 * ALL
+
+
+async def account_of(context: PaymentContext, payment: PaymentFact) -> UUID:
+    found = await read_payment(context.database, "plain", payment.payment_id)
+    assert found is not None
+    assert found.account_id is not None
+    return found.account_id

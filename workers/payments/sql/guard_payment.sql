@@ -1,4 +1,4 @@
--- See that nobody took anything of this payment back, or gave it again, since it was read; and that nobody does meanwhile.
+-- See that nothing of this payment went back, or was told to, since it was read; and that nothing does meanwhile.
 -- Returns: one row if so.
 SELECT payments.payment_id
 FROM payments

@@ -1,9 +1,18 @@
--- Note what a gateway says of a dispute; what is known already is newer where its status is further on.
+-- Note what a gateway says of a dispute; what is known already is newer where its status is further on. Whoever works out from
+-- what was known before how much is to be taken back is told so by the payment's revision.
 -- Returns: nothing.
-INSERT INTO payment_disputes (gateway, dispute_id, payment_id, amount_minor, currency, happened_at, status)
-VALUES (
-    %(gateway)s, %(dispute_id)s, %(payment_id)s, %(amount_minor)s, %(currency)s, %(happened_at)s, %(status)s
+WITH noted AS (
+    INSERT INTO payment_disputes (gateway, dispute_id, payment_id, amount_minor, currency, happened_at, status)
+    VALUES (
+        %(gateway)s, %(dispute_id)s, %(payment_id)s, %(amount_minor)s, %(currency)s, %(happened_at)s, %(status)s
+    )
+    ON CONFLICT ON CONSTRAINT payment_disputes_id DO UPDATE
+    SET status = excluded.status, amount_minor = excluded.amount_minor
+    WHERE payment_disputes.status < excluded.status
+    RETURNING payment_disputes.gateway, payment_disputes.payment_id
 )
-ON CONFLICT ON CONSTRAINT payment_disputes_id DO UPDATE
-SET status = excluded.status, amount_minor = excluded.amount_minor
-WHERE payment_disputes.status < excluded.status
+
+UPDATE payments
+SET revision = payments.revision + 1
+FROM noted
+WHERE payments.gateway = noted.gateway AND payments.payment_id = noted.payment_id
