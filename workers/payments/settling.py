@@ -7,6 +7,7 @@ and rows of ours commit together with the ledger's events.
 from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
+import psycopg
 import structlog
 
 from ledger.amounts import format_credits
@@ -110,6 +111,9 @@ async def _credit(context: PaymentContext, gateway: str, fact: PaymentFact, orde
         except IdempotencyKeyReused:
             # Credited by somebody else meanwhile, to whom the gateway had said another second.
             return "known"
+        except psycopg.errors.ForeignKeyViolation:
+            # The subscription has just got the name that its gateway calls it by.
+            continue
         except Refused:
             if not expected.before:
                 raise
