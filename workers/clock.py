@@ -35,10 +35,13 @@ from workers.logs import configure_logs
 from workers.media import sweeping
 from workers.messages import sending
 from workers.messages.sending import MessageSender
-from workers.payments import inbox
+from workers.payments import inbox, low_balance
+from workers.payments.auto_top_up import topping_up
+from workers.payments.auto_top_up.topping_up import top_up_accounts
 from workers.payments.catalogue.seed import seed_shop
 from workers.payments.context import PaymentContext
 from workers.payments.gateways.registry import Gateways
+from workers.payments.low_balance import notice_low_balances
 from workers.payments.subscriptions import daily_credits, renewing
 from workers.payments.subscriptions.daily_credits import DailyCredits
 from workers.payments.subscriptions.renewing import Renewals
@@ -130,6 +133,10 @@ def _payment_tasks(settings: Settings, gateways: Gateways) -> tuple[PeriodicTask
 
     return (
         PeriodicTask("renew_subscriptions", renewing.INTERVAL_S, with_gateways(renewals.run), renewing.BATCH),
+        PeriodicTask("top_up_accounts", topping_up.INTERVAL_S, with_gateways(top_up_accounts), topping_up.BATCH),
+        PeriodicTask(
+            "notice_low_balances", low_balance.INTERVAL_S, with_gateways(notice_low_balances), low_balance.BATCH
+        ),
         PeriodicTask("give_daily_credits", daily_credits.INTERVAL_S, given_daily.run, daily_credits.BATCH),
         PeriodicTask("send_messages", sending.INTERVAL_S, sender.send_messages, sending.BATCH),
     )

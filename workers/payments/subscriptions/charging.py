@@ -125,6 +125,7 @@ async def charge(context: PaymentContext, renewal: Renewal, order: Order) -> Pay
         title=title_of(renewal.definition, language or FALLBACK),
         price=order.price,
         method=subscription.method,
+        tax_inclusive=order.tax_inclusive,
         email=email or "",
     )
     try:

@@ -158,9 +158,17 @@ def told(known: Subscription, fact: SubscriptionFact) -> Subscription:
         next_plan=known.next_plan if is_same_period and not is_over else None,
         period=period,
         ends_at_period_end=known.ends_at_period_end if is_over else fact.ends_at_period_end,
-        method=fact.saved_method or known.method,
+        method=_method(known.method, fact.saved_method),
         asked_us=max(fact.asked_at_us, known.asked_us),
     )
+
+
+def _method(known: SavedMethod | None, said: SavedMethod | None) -> SavedMethod | None:
+    """Return the means of payment; where its gateway does not say what the customer knows it by, that stays."""
+    if known is None or said is None:
+        return said or known
+    is_same = known.method_id == said.method_id
+    return replace(said, label=known.label) if is_same and not said.label else said
 
 
 def changes_between(before: Subscription, after: Subscription) -> tuple[Change, ...]:
