@@ -27,6 +27,7 @@ from workers.payments.gateway import (
     RenewedBy,
     SavedCharge,
     StartedPurchase,
+    UnknownObject,
     WebhookEvent,
     WebhookForged,
 )
@@ -162,23 +163,23 @@ class PlainGateway:
 
     async def subscription(self, subscription_id: str) -> SubscriptionFact:
         """There are none."""
-        raise NotImplementedError(subscription_id)
+        raise UnknownObject(self.name, subscription_id)
 
     async def change_plan(self, subscription_id: str, purchase: Purchase, *, at_once: bool) -> SubscriptionFact:
         """There are none."""
-        raise NotImplementedError(subscription_id)
+        raise UnknownObject(self.name, subscription_id)
 
     async def cancel_subscription(self, subscription_id: str, *, at_once: bool = False) -> SubscriptionFact:
         """There are none."""
-        raise NotImplementedError(subscription_id)
+        raise UnknownObject(self.name, subscription_id)
 
     async def resume_subscription(self, subscription_id: str) -> SubscriptionFact:
         """There are none."""
-        raise NotImplementedError(subscription_id)
+        raise UnknownObject(self.name, subscription_id)
 
     async def portal_url(self, customer_id: str, *, return_url: str) -> str:
         """There is none."""
-        raise NotImplementedError(customer_id)
+        raise UnknownObject(self.name, customer_id)
 
     async def listed(self, *, since_us: int, until_us: int) -> AsyncGenerator[PaymentFact | RefundFact, None]:
         """Nothing."""
