@@ -7,7 +7,7 @@ breaks the batch, and each is decided alone.
 
 import hashlib
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -34,6 +34,8 @@ sql: Final = statements.load("workers.payments")
 
 MIN_CHARACTERS: Final = 3
 MAX_CHARACTERS: Final = 64
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 MAX_USES: Final = 2**31 - 1
 MAX_DAYS: Final = 36_500
 
@@ -113,12 +115,14 @@ async def create_code(database: Database, new: NewPromoCode, *, created_by: str)
     """Add a code. What it brings, and how often, never changes.
 
     Raises:
-        InvalidPromoCode: it could not be typed.
+        InvalidPromoCode: it could not be typed, or its time is out of all bounds.
         PromoCodeExists: there is one already, perhaps disabled.
     """
     code = normalised(new.code)
     if code is None:
         raise InvalidPromoCode(f"has {MIN_CHARACTERS} to {MAX_CHARACTERS} letters, digits, hyphens and underscores")
+    if new.expires_at is not None and not EARLIEST <= new.expires_at <= LATEST:
+        raise InvalidPromoCode("expires at a time between 1970 and 9000")
     parameters = {
         "code": code,
         "credits": new.credits_microcredits,

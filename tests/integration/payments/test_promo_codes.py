@@ -286,6 +286,16 @@ async def test_codes_are_refused_over_http_with_codes_that_stay(api: Api) -> Non
     assert 3_500 < int(limited.headers["retry-after"]) <= 3_600
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1969-12-31T23:59:59Z"])
+async def test_a_code_expires_at_a_time_that_can_be_kept(api: Api, moment: str) -> None:
+    body = {"code": "NEVER", "credits": "1", "max_uses": 1, "expires_at": moment}
+
+    refused = await api.post("/v1/promo-codes", body)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_promo_code")
+    assert (await api.get("/v1/promo-codes")).json()["items"] == []
+
+
 async def test_only_administrators_give_codes_away(api: Api) -> None:
     body = {"code": "MINE", "credits": "1", "max_uses": 1}
     headers, _ = await api.user()
