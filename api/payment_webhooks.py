@@ -12,7 +12,6 @@ from api.requests import ApiRequest
 from workers.payments.gateway import WebhookForged, WebhookMalformed, WebhookStale
 from workers.payments.gateways.registry import GatewayNotConfigured
 from workers.payments.inbox import keep
-from workers.queue import PaymentsDue
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 
@@ -49,5 +48,5 @@ async def receive(gateway: FromPath[str], request: ApiRequest) -> Answer[dict[st
     except WebhookMalformed as malformed:
         raise MalformedRequest(str(malformed)) from None
     if await keep(services.database, gateway, event, headers=headers, body=body, request_id=request.request_id):
-        services.generations.queue.send(PaymentsDue(request.request_id))
+        services.inbox_waker.note(request.request_id)
     return Answer({"received": True})

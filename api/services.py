@@ -22,6 +22,7 @@ from workers.batches import read_batch
 from workers.context import GenerationContext, open_context
 from workers.generations import terminal_of
 from workers.payments.gateways.registry import Gateways
+from workers.payments.waking import InboxWaker
 from workers.providers.background.verifiers import WebhookVerifiers
 from workers.streams.announcements import BalanceAnnouncer
 from workers.streams.balances import Balance, BalanceHub
@@ -50,6 +51,7 @@ class Services(Struct, frozen=True, kw_only=True):
     generation_owners: GenerationOwners
     webhook_verifiers: WebhookVerifiers
     gateways: Gateways
+    inbox_waker: InboxWaker
 
     async def drain(self) -> None:
         """Ask the readers of all streams to reconnect elsewhere, and wait a moment for them to be told."""
@@ -110,6 +112,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             generation_owners=GenerationOwners(lookups),
             webhook_verifiers=webhook_verifiers,
             gateways=gateways,
+            inbox_waker=InboxWaker(generations.queue),
         )
 
 

@@ -26,6 +26,7 @@ ACCOUNTS: Final = 2_000
 OPENED_AT_ONCE: Final = 16
 PER_S: Final = 200
 PACED_S: Final = 15.0
+WARM_UP_S: Final = 2.0
 P99_BAR_MS: Final = 20.0
 STORED: Final = 10_000
 SETTLED_BAR: Final = 500
@@ -50,7 +51,8 @@ async def run() -> list[Figure]:
         accounts = await _accounts(platform)
         live = itertools.repeat(request("GET", "/health/live", key=platform.admin_key))
         bare_s = await paced(platform, live, seconds=PACED_S / 3, per_s=PER_S)
-        webhooks = iter([*_signed(await _orders(platform, accounts, int(PER_S * PACED_S)))])
+        webhooks = iter([*_signed(await _orders(platform, accounts, int(PER_S * (WARM_UP_S + PACED_S))))])
+        await paced(platform, webhooks, seconds=WARM_UP_S, per_s=PER_S)
         acknowledged_s = await paced(platform, webhooks, seconds=PACED_S, per_s=PER_S)
         await _settled(platform)
         settled_per_s = await _stored(platform, accounts)

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+import redis
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
@@ -13,11 +14,13 @@ from tests.api_in_process import Api, api_in_process
 from tests.builders import open_account
 from tests.ledger_state import check_everything
 from tests.payments import CREDIT, PlainGateway, paid, payments_in, place_order, refund_of, webhook_of
+from tests.waiting import eventually
 from workers.payments import inbox, processing
 from workers.payments.context import PaymentContext
 from workers.payments.facts import Fact
 from workers.payments.gateway import GatewayError, WebhookEvent
 from workers.payments.processing import TRIES, InboxProcessor
+from workers.settings import broker_url_beside
 
 GENUINE = {"plain-signature": "genuine", "plain-id": "evt_1"}
 
@@ -188,3 +191,14 @@ async def test_a_webhook_is_left_to_whoever_has_taken_it(context: PaymentContext
 
 def test_a_webhook_is_given_up_before_anyone_else_takes_it() -> None:
     assert processing.PROCESS_TIMEOUT_S < inbox.LEASE_S
+
+
+async def test_webhooks_that_come_together_wake_a_worker_once(
+    api: Api, redis_url: str, account_id: UUID, database_url: str
+) -> None:
+    body = webhook_of(paid(place_order(database_url, account_id)))
+    for number in range(5):
+        headers = {**GENUINE, "plain-id": f"evt_{number}"}
+        assert (await api.client.post("/webhooks/plain", content=body, headers=headers)).status_code == 200
+    with redis.Redis.from_url(broker_url_beside(redis_url)) as broker:  # pyright: ignore[reportUnknownMemberType] - not typed
+        await eventually(lambda: broker.llen("dramatiq:payments") == 1)
