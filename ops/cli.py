@@ -18,6 +18,7 @@ from ops.instance import DataDirectory
 from ops.key_commands import keys
 from ops.output import Output
 from ops.payment_commands import payments
+from ops.payment_refunds import refund_command
 from ops.preparing import prepare_database
 from ops.projection_commands import projections
 from ops.proof_commands import PROOF_COMMANDS
@@ -130,5 +131,6 @@ main.add_command(projections)
 main.add_command(audit)
 main.add_command(reconcile)
 main.add_command(payments)
+payments.add_command(refund_command)
 for command in (*PROOF_COMMANDS, *FINANCE_COMMANDS):
     audit.add_command(command)

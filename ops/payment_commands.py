@@ -38,7 +38,7 @@ _limit_option: Final = click.option(
 
 @click.group("payments")
 def payments() -> None:
-    """Look at webhooks, payments that fit nothing, and orders."""
+    """Look at webhooks, payments that fit nothing, and orders; give money back."""
 
 
 @payments.group()

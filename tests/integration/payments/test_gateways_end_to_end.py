@@ -17,7 +17,10 @@ from tests.ledger_state import check_everything
 from tests.payments import CREDIT
 from tests.tills import Delivery, Till, till_of
 from workers.payments.context import PaymentContext
+from workers.payments.facts import RefundFact
+from workers.payments.gateway import GatewayError
 from workers.payments.processing import InboxProcessor
+from workers.payments.refunding import NotRefundable, refund
 
 GATEWAYS = ("stripe", "yookassa", "paddle", "paypal")
 PACK = 1_000 * CREDIT
@@ -256,6 +259,35 @@ async def test_refunds_one_after_the_other_take_all_of_it_and_no_more(shop: Shop
     await shop.settle()
     account = shop.account()
     assert (account.available, account.reversed) == (0, PACK)
+
+
+async def test_two_refunds_of_sixty_percent_at_once_never_exceed_the_payment(shop: Shop) -> None:
+    payment_id = await shop.buy()
+    ((minor,),) = shop.rows("SELECT amount_minor FROM payments WHERE payment_id = %s", payment_id)
+    part = minor * 6 // 10
+
+    async def give_back(key: str) -> RefundFact | None:
+        try:
+            return await refund(shop.context, shop.till.name, payment_id, part, key=key, reason="asked for")
+        except GatewayError:
+            return None
+
+    given = [fact for fact in await asyncio.gather(give_back("one"), give_back("two")) if fact is not None]
+    assert len(given) == 1
+    assert shop.account().reversed == PACK * part // minor
+    again = [await give_back(key) for key in ("one", "two")]
+    assert [fact.refund_id for fact in again if fact is not None] in ([given[0].refund_id], [])
+    await shop.settle()
+    assert shop.account().reversed == PACK * part // minor
+
+
+async def test_no_more_is_given_back_than_is_left(shop: Shop) -> None:
+    payment_id = await shop.buy()
+    with pytest.raises(NotRefundable):
+        await refund(shop.context, shop.till.name, "another", None, key="none", reason="asked for")
+    with pytest.raises(NotRefundable):
+        await refund(shop.context, shop.till.name, payment_id, 10**9, key="much", reason="asked for")
+    assert shop.account().available == PACK
 
 
 def payment_of(shop: Shop, sent: list[Delivery]) -> str:

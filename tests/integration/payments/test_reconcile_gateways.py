@@ -230,3 +230,35 @@ async def test_what_cannot_be_reached_or_makes_no_sense_has_its_exit_status(data
     assert files_in(tmp_path) == []
     assert "sk_test" not in wrong_key.err + unreachable.err
     assert len(unreachable.err.splitlines()) == 1
+
+
+async def refunded(url: str, environment: dict[str, str], *words: str) -> Ran:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ops", "payments", "refund", *words,
+        env={"DATABASE_URL": url, "PATH": "/usr/bin:/bin", **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def test_money_given_back_on_the_command_line_takes_its_credits_and_is_given_back_once(
+    counter: Counter, till: Till, database_url: str
+) -> None:
+    await counter.hear(await counter.buy())
+    (payment_id,) = counter.payment_ids()
+    words = (till.name, payment_id, "--amount", "2.50", "--reason", "asked for", "--key", "refund-one", "--json")
+
+    first = await refunded(database_url, till.environment, *words)
+    again = await refunded(database_url, till.environment, *words)
+    too_much = await refunded(database_url, till.environment, till.name, payment_id, "--amount", "99", "--reason", "x")
+
+    assert first.status == 0, first.err
+    assert msgspec.json.decode(first.out)["amount"] == "2.50"
+    assert again.status == 0, again.err
+    assert msgspec.json.decode(again.out)["refund_id"] == msgspec.json.decode(first.out)["refund_id"]
+    assert too_much.status == 1
+    assert "left of this payment" in too_much.err
+    (account,) = check_everything(database_url)
+    assert account.available == 750 * CREDIT
