@@ -92,6 +92,7 @@ class Database:
             psycopg_pool.PoolTimeout: none came free within `CONNECT_TIMEOUT_S`.
         """
         async with self._pool.connection() as connection:
+            await connection.set_autocommit(False)
             yield connection
 
     @contextlib.asynccontextmanager
@@ -102,12 +103,9 @@ class Database:
             psycopg_pool.PoolTimeout: none came free within `CONNECT_TIMEOUT_S`.
         """
         async with self._pool.connection() as connection:
+            # Only a flag on our side, and set by whoever borrows: nobody relies on how the one before left it.
             await connection.set_autocommit(True)
-            try:
-                yield connection
-            finally:
-                if not connection.closed:
-                    await connection.set_autocommit(False)
+            yield connection
 
     @staticmethod
     async def _configure(connection: AsyncConnection[Any]) -> None:
