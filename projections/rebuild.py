@@ -139,7 +139,11 @@ async def _alone(database: Database, name: str) -> AsyncGenerator[None]:
         row = await (await lock.execute(sql.LOCK_REBUILD, {"name": name})).fetchone()
         if row is None or not row[0]:
             raise RebuildRunning(name)
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psycopg.Error):
+                await lock.execute(sql.UNLOCK_REBUILD)
 
 
 async def _catch_up(

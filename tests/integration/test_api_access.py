@@ -17,6 +17,7 @@ OPEN_TO_ALL = {
     "/schema/openapi.json",
     # These carry a signature of their own.
     "/media/{key}",
+    "/webhooks/{gateway}",
     "/webhooks/providers/{provider}/{token}",
 }
 OWN_RESOURCES = {"generation_id"}

@@ -136,7 +136,7 @@ async def test_every_order_of_a_payments_webhooks_leads_to_one_state(shop: Shop)
     expected = shop.account()
     assert 0 < expected.available < PACK
     orders = list(itertools.permutations(sent))
-    for order in orders[:: max(1, len(orders) // 8)]:
+    for order in orders[:: max(1, len(orders) // 4)]:
         # The same events anew, as if nothing had been heard of them: what is settled stays as it is.
         shop.rows("DELETE FROM payment_inbox RETURNING id")
         for delivery in order:
@@ -146,7 +146,7 @@ async def test_every_order_of_a_payments_webhooks_leads_to_one_state(shop: Shop)
         assert shop.account().version == expected.version
 
 
-@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("place", range(3))
 async def test_in_any_order_from_the_beginning_a_payment_and_its_refund_come_to_the_same(
     shop: Shop, place: int
 ) -> None:
@@ -155,7 +155,7 @@ async def test_in_any_order_from_the_beginning_a_payment_and_its_refund_come_to_
     payment_id = payment_of(shop, sent)
     sent += shop.till.refund(payment_id, "1.00")
     orders = list(itertools.permutations(sent))
-    for delivery in orders[place * (len(orders) - 1) // 5]:
+    for delivery in orders[place * (len(orders) - 1) // 2]:
         await shop.deliver([delivery])
         await InboxProcessor(shop.context).work()
     await shop.settle()
