@@ -7,7 +7,7 @@ CREATE FUNCTION public.empty_build(projection text, build smallint) RETURNS void
 DECLARE
     tables text[] := CASE projection
         WHEN 'balances' THEN ARRAY['balance_snapshots']
-        WHEN 'statements' THEN ARRAY['statement_lines']
+        WHEN 'statements' THEN ARRAY['statement_blocks']
         WHEN 'journal' THEN ARRAY['journal_lines', 'journal_lots']
         WHEN 'analytics' THEN ARRAY[
             'analytics_generations', 'analytics_latencies', 'analytics_errors', 'analytics_totals',
@@ -1355,60 +1355,56 @@ CREATE TABLE public.shop_versions (
     CONSTRAINT shop_versions_name CHECK (((length(name) >= 1) AND (length(name) <= 100)))
 );
 
-CREATE TABLE public.statement_lines (
+CREATE TABLE public.statement_blocks (
     build smallint NOT NULL,
-    kind smallint NOT NULL,
     account_id uuid NOT NULL,
-    version bigint NOT NULL,
-    seq bigint NOT NULL,
-    amount bigint NOT NULL,
-    available_change bigint NOT NULL,
-    frozen_change bigint NOT NULL,
-    available_after bigint NOT NULL,
-    frozen_after bigint NOT NULL,
-    recorded_at timestamp with time zone NOT NULL,
-    effective_at timestamp with time zone NOT NULL,
-    freeze_id uuid,
-    reference text NOT NULL,
-    reason text NOT NULL
+    first_version bigint NOT NULL,
+    seqs bigint[] NOT NULL,
+    available_changes bigint[] NOT NULL,
+    frozen_changes bigint[] NOT NULL
 )
 PARTITION BY LIST (build);
 
-CREATE TABLE public.statement_lines_0 (
-    build smallint CONSTRAINT statement_lines_build_not_null NOT NULL,
-    kind smallint CONSTRAINT statement_lines_kind_not_null NOT NULL,
-    account_id uuid CONSTRAINT statement_lines_account_id_not_null NOT NULL,
-    version bigint CONSTRAINT statement_lines_version_not_null NOT NULL,
-    seq bigint CONSTRAINT statement_lines_seq_not_null NOT NULL,
-    amount bigint CONSTRAINT statement_lines_amount_not_null NOT NULL,
-    available_change bigint CONSTRAINT statement_lines_available_change_not_null NOT NULL,
-    frozen_change bigint CONSTRAINT statement_lines_frozen_change_not_null NOT NULL,
-    available_after bigint CONSTRAINT statement_lines_available_after_not_null NOT NULL,
-    frozen_after bigint CONSTRAINT statement_lines_frozen_after_not_null NOT NULL,
-    recorded_at timestamp with time zone CONSTRAINT statement_lines_recorded_at_not_null NOT NULL,
-    effective_at timestamp with time zone CONSTRAINT statement_lines_effective_at_not_null NOT NULL,
-    freeze_id uuid,
-    reference text CONSTRAINT statement_lines_reference_not_null NOT NULL,
-    reason text CONSTRAINT statement_lines_reason_not_null NOT NULL
-);
+CREATE TABLE public.statement_blocks_0 (
+    build smallint CONSTRAINT statement_blocks_build_not_null NOT NULL,
+    account_id uuid CONSTRAINT statement_blocks_account_id_not_null NOT NULL,
+    first_version bigint CONSTRAINT statement_blocks_first_version_not_null NOT NULL,
+    seqs bigint[] CONSTRAINT statement_blocks_seqs_not_null NOT NULL,
+    available_changes bigint[] CONSTRAINT statement_blocks_available_changes_not_null NOT NULL,
+    frozen_changes bigint[] CONSTRAINT statement_blocks_frozen_changes_not_null NOT NULL
+)
+WITH (fillfactor='70');
 
-CREATE TABLE public.statement_lines_1 (
-    build smallint CONSTRAINT statement_lines_build_not_null NOT NULL,
-    kind smallint CONSTRAINT statement_lines_kind_not_null NOT NULL,
-    account_id uuid CONSTRAINT statement_lines_account_id_not_null NOT NULL,
-    version bigint CONSTRAINT statement_lines_version_not_null NOT NULL,
-    seq bigint CONSTRAINT statement_lines_seq_not_null NOT NULL,
-    amount bigint CONSTRAINT statement_lines_amount_not_null NOT NULL,
-    available_change bigint CONSTRAINT statement_lines_available_change_not_null NOT NULL,
-    frozen_change bigint CONSTRAINT statement_lines_frozen_change_not_null NOT NULL,
-    available_after bigint CONSTRAINT statement_lines_available_after_not_null NOT NULL,
-    frozen_after bigint CONSTRAINT statement_lines_frozen_after_not_null NOT NULL,
-    recorded_at timestamp with time zone CONSTRAINT statement_lines_recorded_at_not_null NOT NULL,
-    effective_at timestamp with time zone CONSTRAINT statement_lines_effective_at_not_null NOT NULL,
-    freeze_id uuid,
-    reference text CONSTRAINT statement_lines_reference_not_null NOT NULL,
-    reason text CONSTRAINT statement_lines_reason_not_null NOT NULL
-);
+CREATE TABLE public.statement_blocks_1 (
+    build smallint CONSTRAINT statement_blocks_build_not_null NOT NULL,
+    account_id uuid CONSTRAINT statement_blocks_account_id_not_null NOT NULL,
+    first_version bigint CONSTRAINT statement_blocks_first_version_not_null NOT NULL,
+    seqs bigint[] CONSTRAINT statement_blocks_seqs_not_null NOT NULL,
+    available_changes bigint[] CONSTRAINT statement_blocks_available_changes_not_null NOT NULL,
+    frozen_changes bigint[] CONSTRAINT statement_blocks_frozen_changes_not_null NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE VIEW public.statement_lines AS
+ SELECT statement_blocks.build,
+    events.kind,
+    events.account_id,
+    events.version,
+    line.seq,
+    events.amount,
+    line.available_change,
+    line.frozen_change,
+    events.available_after,
+    events.frozen_after,
+    events.recorded_at,
+    COALESCE(('1970-01-01 00:00:00+00'::timestamp with time zone + ((document.effective_at_us)::double precision * '00:00:00.000001'::interval)), events.recorded_at) AS effective_at,
+    document.freeze_id,
+    COALESCE(document.reference, ''::text) AS reference,
+    COALESCE(document.reason, ''::text) AS reason
+   FROM (((public.statement_blocks
+     CROSS JOIN LATERAL UNNEST(statement_blocks.seqs, statement_blocks.available_changes, statement_blocks.frozen_changes) WITH ORDINALITY line(seq, available_change, frozen_change, place))
+     JOIN public.events ON (((statement_blocks.account_id = events.account_id) AND (((statement_blocks.first_version + line.place) - 1) = events.version))))
+     CROSS JOIN LATERAL json_to_record((convert_from(events.body, 'UTF8'::name))::json) document(effective_at_us bigint, freeze_id uuid, reference text, reason text));
 
 CREATE TABLE public.subscription_changes (
     period_begins_at timestamp with time zone,
@@ -1608,9 +1604,9 @@ ALTER TABLE ONLY public.journal_lots ATTACH PARTITION public.journal_lots_0 FOR 
 
 ALTER TABLE ONLY public.journal_lots ATTACH PARTITION public.journal_lots_1 FOR VALUES IN ('1');
 
-ALTER TABLE ONLY public.statement_lines ATTACH PARTITION public.statement_lines_0 FOR VALUES IN ('0');
+ALTER TABLE ONLY public.statement_blocks ATTACH PARTITION public.statement_blocks_0 FOR VALUES IN ('0');
 
-ALTER TABLE ONLY public.statement_lines ATTACH PARTITION public.statement_lines_1 FOR VALUES IN ('1');
+ALTER TABLE ONLY public.statement_blocks ATTACH PARTITION public.statement_blocks_1 FOR VALUES IN ('1');
 
 ALTER TABLE ONLY public.account_contacts
     ADD CONSTRAINT account_contacts_account_id PRIMARY KEY (account_id);
@@ -1870,14 +1866,14 @@ ALTER TABLE ONLY public.sessions
 ALTER TABLE ONLY public.shop_versions
     ADD CONSTRAINT shop_versions_version PRIMARY KEY (kind, name, version);
 
-ALTER TABLE ONLY public.statement_lines
-    ADD CONSTRAINT statement_lines_account_version PRIMARY KEY (build, account_id, version);
+ALTER TABLE ONLY public.statement_blocks
+    ADD CONSTRAINT statement_blocks_account_version PRIMARY KEY (build, account_id, first_version);
 
-ALTER TABLE ONLY public.statement_lines_0
-    ADD CONSTRAINT statement_lines_0_pkey PRIMARY KEY (build, account_id, version);
+ALTER TABLE ONLY public.statement_blocks_0
+    ADD CONSTRAINT statement_blocks_0_pkey PRIMARY KEY (build, account_id, first_version);
 
-ALTER TABLE ONLY public.statement_lines_1
-    ADD CONSTRAINT statement_lines_1_pkey PRIMARY KEY (build, account_id, version);
+ALTER TABLE ONLY public.statement_blocks_1
+    ADD CONSTRAINT statement_blocks_1_pkey PRIMARY KEY (build, account_id, first_version);
 
 ALTER TABLE ONLY public.subscription_changes
     ADD CONSTRAINT subscription_changes_revision PRIMARY KEY (gateway, subscription_id, revision);
@@ -2073,9 +2069,9 @@ ALTER INDEX public.journal_lots_account_number ATTACH PARTITION public.journal_l
 
 ALTER INDEX public.journal_lots_account_number ATTACH PARTITION public.journal_lots_1_pkey;
 
-ALTER INDEX public.statement_lines_account_version ATTACH PARTITION public.statement_lines_0_pkey;
+ALTER INDEX public.statement_blocks_account_version ATTACH PARTITION public.statement_blocks_0_pkey;
 
-ALTER INDEX public.statement_lines_account_version ATTACH PARTITION public.statement_lines_1_pkey;
+ALTER INDEX public.statement_blocks_account_version ATTACH PARTITION public.statement_blocks_1_pkey;
 
 CREATE TRIGGER checkpoints_append_only BEFORE DELETE OR UPDATE ON public.checkpoints FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
@@ -2383,11 +2379,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.shop_versions TO holdfast_app;
 
-GRANT SELECT,INSERT ON TABLE public.statement_lines TO holdfast_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.statement_blocks TO holdfast_app;
 
-GRANT TRUNCATE ON TABLE public.statement_lines_0 TO holdfast_app;
+GRANT TRUNCATE ON TABLE public.statement_blocks_0 TO holdfast_app;
 
-GRANT TRUNCATE ON TABLE public.statement_lines_1 TO holdfast_app;
+GRANT TRUNCATE ON TABLE public.statement_blocks_1 TO holdfast_app;
+
+GRANT SELECT ON TABLE public.statement_lines TO holdfast_app;
 
 GRANT SELECT,INSERT ON TABLE public.subscription_changes TO holdfast_app;
 

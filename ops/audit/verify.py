@@ -18,9 +18,10 @@ from ledger.merkle import Range
 from ledger.notes import VerifierKey
 from ops.audit.pool import Job, run_all
 from ops.audit.snapshot import LOOKING_UP, one_moment, same_moment
-from projections.audit.anew import SETTINGS, check_analytics, check_statements, ranges
+from projections.audit.analytics import SETTINGS, check_analytics
 from projections.audit.balances import BalancesOnlooker
 from projections.audit.journal import JournalOnlooker
+from projections.audit.statements import StatementsOnlooker
 from projections.status import BuildStatus, read_status
 
 
@@ -65,16 +66,15 @@ async def verify(
         builds = {build.name: build for build in await read_status(connection) if build.is_active}
         moment = _Moment(url, snapshot, whole, claims, trusted, builds)
         # What takes long alone comes first, so that none is left with it while the others are done.
-        models: list[Job] = [(partial(_analytics, moment), None)]
-        models += [(partial(_statements, moment), part) for part in ranges(builds["statements"])]
+        analytics: Job = (partial(_analytics, moment), None)
         accounts = [(partial(_accounts, moment), part) for part in await account_ranges(connection)]
         leaves = [(partial(_log, moment), part) for part in log_ranges(whole.size)]
-        results = await run_all([*models, *accounts, *leaves], progress=progress)
-    wrong: list[list[Finding]] = results[: len(models)]
-    checked: list[CheckedAccounts] = results[len(models) : len(models) + len(accounts)]
-    logs: list[CheckedLog] = results[len(models) + len(accounts) :]
+        results = await run_all([analytics, *accounts, *leaves], progress=progress)
+    wrong: list[Finding] = results[0]
+    checked: list[CheckedAccounts] = results[1 : 1 + len(accounts)]
+    logs: list[CheckedLog] = results[1 + len(accounts) :]
     totals, findings = add_up(whole, checked, logs, claims)
-    findings += [*_too_far(whole, builds.values()), *(finding for part in wrong for finding in part)]
+    findings += [*_too_far(whole, builds.values()), *wrong]
     return Report(
         events=sum(part.events for part in checked),
         sealed=whole.size,
@@ -96,6 +96,7 @@ def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:
             onlookers = (
                 await JournalOnlooker.of(connection, part, moment.builds["journal"]),
                 await BalancesOnlooker.of(connection, part, moment.builds["balances"]),
+                await StatementsOnlooker.of(connection, part, moment.builds["statements"]),
             )
             return await check_accounts(connection, part, snapshot=moment.whole.snapshot, onlookers=onlookers)
 
@@ -106,14 +107,6 @@ def _log(moment: _Moment, part: Range) -> CheckedLog:
     async def check() -> CheckedLog:
         async with same_moment(moment.url, moment.snapshot, settings=LOOKING_UP) as connection:
             return await check_log(connection, part, claims=moment.claims, trusted=moment.trusted)
-
-    return asyncio.run(check())
-
-
-def _statements(moment: _Moment, part: Range) -> list[Finding]:
-    async def check() -> list[Finding]:
-        async with same_moment(moment.url, moment.snapshot, settings=SETTINGS) as connection:
-            return await check_statements(connection, moment.builds["statements"], *part)
 
     return asyncio.run(check())
 

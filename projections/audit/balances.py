@@ -61,7 +61,7 @@ class BalancesOnlooker:
     async def catch_up(self) -> None:
         """Compare the snapshots that gathered; all of them are of one account."""
         waiting, self._waiting = self._waiting, []
-        for account_id, version in await self._kept.differing(waiting):
+        for (account_id, version), _, _ in await self._kept.differing(waiting):
             problem = "the snapshot of the account after it is not what the events come to"
             self.findings.add(CHECK, problem, account_id=account_id, version=version)
 

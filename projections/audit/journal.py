@@ -75,7 +75,7 @@ class JournalOnlooker:
                 CHECK, f"the event cannot be entered ({error})", seq=seq, account_id=waiting[0].account_id
             )
             return
-        for account_id, line_seq, line in await self._kept.differing(expected):
+        for (account_id, line_seq, line), _, _ in await self._kept.differing(expected):
             problem = f"line {line} of its entry is not what the event makes"
             self.findings.add(CHECK, problem, seq=line_seq, account_id=account_id)
 
@@ -90,8 +90,8 @@ class JournalOnlooker:
             await self._kept_lots.rest(account_id)
             return
         await self._report_lines(account_id)
-        differing = [*await self._kept_lots.differing(lots), *await self._kept_lots.rest(account_id)]
-        for whose, number in differing:
+        differing = [difference.key for difference in await self._kept_lots.differing(lots)]
+        for whose, number in [*differing, *await self._kept_lots.rest(account_id)]:
             problem = f"lot {number} of the journal is not what the events come to"
             self.findings.add(CHECK, problem, account_id=whose, version=number)
 

@@ -1,7 +1,7 @@
 """The rows of a read model in the order of accounts, beside those that the events come to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, LiteralString, TypeAlias
+from typing import Any, Final, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncServerCursor
@@ -9,6 +9,14 @@ from psycopg import AsyncConnection, AsyncServerCursor
 Row: TypeAlias = tuple[Any, ...]
 
 FETCH: Final = 5_000
+
+
+class Difference(NamedTuple):
+    """Two rows of one key that should be equal; `None` where one lacks."""
+
+    key: Row
+    expected: Row | None
+    kept: Row | None
 
 
 class KeptRows:
@@ -39,8 +47,8 @@ class KeptRows:
         """Read no more."""
         await self._cursor.close()
 
-    async def differing(self, expected: Sequence[Row]) -> list[Row]:
-        """Go on behind the rows that are expected next; return the keys of those that differ, lack, or are too many.
+    async def differing(self, expected: Sequence[Row]) -> list[Difference]:
+        """Go on behind the rows that are expected next; return those that differ, lack, or are too many, by their keys.
 
         Rows of earlier accounts are too many.
         """
@@ -54,7 +62,11 @@ class KeptRows:
         self._read, self._place = beyond + self._read[self._place :], 0
         mine = {self._key(row): row for row in expected}
         theirs = {self._key(row): row for row in found[: len(found) - len(beyond)]}
-        return [key for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
+        return [
+            Difference(key, mine.get(key), theirs.get(key))
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
 
     async def rest(self, account_id: UUID | None) -> list[Row]:
         """Pass all rows up to and with those of an account, or all; return their keys."""

@@ -5,40 +5,22 @@ WITH both_have AS (
     WHERE projection_builds.name = %(name)s
 ),
 
-old_rows AS (
+lines AS (
     SELECT
-        statement_lines.account_id, statement_lines.version, statement_lines.seq, statement_lines.kind,
-        statement_lines.amount, statement_lines.available_change, statement_lines.frozen_change,
-        statement_lines.available_after, statement_lines.frozen_after, statement_lines.recorded_at,
-        statement_lines.effective_at, statement_lines.freeze_id, statement_lines.reference,
-        statement_lines.reason
-    FROM statement_lines
-    WHERE statement_lines.build = %(old)s AND statement_lines.seq <= (SELECT both_have.seq FROM both_have)
-),
-
-new_rows AS (
-    SELECT
-        statement_lines.account_id, statement_lines.version, statement_lines.seq, statement_lines.kind,
-        statement_lines.amount, statement_lines.available_change, statement_lines.frozen_change,
-        statement_lines.available_after, statement_lines.frozen_after, statement_lines.recorded_at,
-        statement_lines.effective_at, statement_lines.freeze_id, statement_lines.reference,
-        statement_lines.reason
-    FROM statement_lines
-    WHERE statement_lines.build = %(new)s AND statement_lines.seq <= (SELECT both_have.seq FROM both_have)
-),
-
-differences AS (
-    (
-        SELECT * FROM old_rows
-        EXCEPT ALL
-        SELECT * FROM new_rows
-    )
-    UNION ALL
-    (
-        SELECT * FROM new_rows
-        EXCEPT ALL
-        SELECT * FROM old_rows
-    )
+        statement_blocks.build, statement_blocks.account_id, statement_blocks.first_version, line.place, line.seq,
+        line.available_change, line.frozen_change
+    FROM statement_blocks
+    CROSS JOIN LATERAL unnest(
+        statement_blocks.seqs, statement_blocks.available_changes, statement_blocks.frozen_changes
+    ) WITH ORDINALITY AS line (seq, available_change, frozen_change, place)
+    WHERE
+        statement_blocks.build IN (%(old)s, %(new)s)
+        AND line.seq <= (SELECT both_have.seq FROM both_have)
 )
 
-SELECT count(*) FROM differences
+SELECT count(*) FROM (
+    SELECT 1 FROM lines
+    GROUP BY
+        lines.account_id, lines.first_version, lines.place, lines.seq, lines.available_change, lines.frozen_change
+    HAVING count(*) <> 2
+) AS differences

@@ -10,7 +10,7 @@ from ledger.database import Database
 from ledger.writer import LedgerWriter
 from ops.audit.verify import Report, verify
 from projections import balances
-from projections.audit import anew
+from projections.audit import analytics as audited_analytics
 from projections.audit import balances as audited_balances
 from projections.catalogue import PROJECTIONS
 from projections.rebuild import rebuild
@@ -21,11 +21,10 @@ from tests.projected import MovableClock, bring_up, lives, opened, submit
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Snapshots every ten events, and ranges of which a short history has several."""
+    """Snapshots every ten events, and batches of which a short history has several."""
     for module in (balances, audited_balances):
         monkeypatch.setattr(module, "INTERVAL", 10)
-    monkeypatch.setattr(anew, "RANGE_EVENTS", 100)
-    monkeypatch.setattr(anew, "BATCH_EVENTS", 30)
+    monkeypatch.setattr(audited_analytics, "BATCH_EVENTS", 30)
 
 
 @pytest.fixture(autouse=True)
@@ -87,14 +86,18 @@ async def test_read_models_are_compared_as_far_as_each_of_them_is(
     assert sorted(report.read_models.values()) == [23, 44, 65, 86]
 
 
+PLACE = "array_position(seqs, 150)"
+OF_LINE = "WHERE 150 = ANY(seqs)"
+
+
 @pytest.mark.parametrize(
     ("statement", "check"),
     [
-        ("UPDATE statement_lines SET available_change = available_change + 1 WHERE seq = 150", "statements"),
-        ("UPDATE statement_lines SET reference = 'another' WHERE seq = 150", "statements"),
-        ("UPDATE statement_lines SET effective_at = effective_at + interval '1 us' WHERE seq = 150", "statements"),
-        ("UPDATE statement_lines SET seq = seq + 1 WHERE seq = 150", "statements"),
-        ("DELETE FROM statement_lines WHERE seq = 150", "statements"),
+        (f"UPDATE statement_blocks SET available_changes[{PLACE}] = 1 {OF_LINE}", "statements"),
+        (f"UPDATE statement_blocks SET frozen_changes[{PLACE}] = 1 {OF_LINE}", "statements"),
+        (f"UPDATE statement_blocks SET frozen_changes = frozen_changes[:{PLACE} - 1] {OF_LINE}", "statements"),
+        (f"UPDATE statement_blocks SET seqs[{PLACE}] = 151 {OF_LINE}", "statements"),
+        (f"UPDATE statement_blocks SET seqs = seqs[:{PLACE} - 1] {OF_LINE}", "statements"),
         ("UPDATE journal_lines SET amount = amount + 1 WHERE seq = 150", "journal"),
         ("UPDATE journal_lines SET credit = 9350 WHERE seq = 150 AND credit = 9320", "journal"),
         ("UPDATE journal_lines SET booked_on = booked_on + 1 WHERE seq = 150", "journal"),
@@ -118,11 +121,15 @@ async def test_a_line_that_was_changed_is_named(
     assert report.findings[0].account_id is not None
 
 
-EXTRA_STATEMENT_LINE = """
-    INSERT INTO statement_lines
-    SELECT build, kind, account_id, version + 1000, seq, amount, available_change, frozen_change, available_after,
-        frozen_after, recorded_at, effective_at, freeze_id, reference, reason
-    FROM statement_lines WHERE seq = 150
+EXTRA_STATEMENT_LINES = """
+    INSERT INTO statement_blocks
+    SELECT build, account_id, first_version + 3200, seqs, available_changes, frozen_changes
+    FROM statement_blocks WHERE 150 = ANY(seqs)
+"""
+LONGER_BLOCK = """
+    UPDATE statement_blocks SET seqs = seqs || 151::bigint, available_changes = available_changes || 0::bigint,
+        frozen_changes = frozen_changes || 0::bigint
+    WHERE 150 = ANY(seqs)
 """
 EXTRA_JOURNAL_LINE = """
     INSERT INTO journal_lines
@@ -143,7 +150,10 @@ SNAPSHOT_OF_LATER = """
 @pytest.mark.parametrize(
     ("statement", "check"),
     [
-        (EXTRA_STATEMENT_LINE, "statements"),
+        (EXTRA_STATEMENT_LINES, "statements"),
+        (LONGER_BLOCK, "statements"),
+        ("DELETE FROM statement_blocks WHERE 150 = ANY(seqs)", "statements"),
+        ("UPDATE statement_blocks SET account_id = gen_random_uuid() WHERE 150 = ANY(seqs)", "statements"),
         (EXTRA_JOURNAL_LINE, "journal"),
         (LINES_OF_A_STRANGER, "journal"),
         ("UPDATE journal_lots SET held = held + 1 WHERE held < amount - expired", "journal"),

@@ -80,7 +80,7 @@ async def test_every_read_model_can_be_rebuilt_and_checked(url: str) -> None:
     assert checked.document["differences"] == dict.fromkeys((projection.name for projection in PROJECTIONS), 0)
 
     with psycopg.connect(url) as connection:
-        connection.execute("UPDATE statement_lines SET amount = amount + 1 WHERE version = 2")
+        connection.execute("UPDATE statement_blocks SET seqs[2] = seqs[2] - 1 WHERE first_version = 1")
     changed = await holdfast(url, "projections", "check", "statements", "--json")
     assert changed.status == 1
     assert changed.document["differences"] == {"statements": 4}

@@ -14,6 +14,7 @@ from ledger.database import Database
 from ledger.writer import LedgerWriter
 from projections import runner
 from projections.catalogue import PROJECTIONS, projection_named
+from projections.journal import JOURNAL
 from projections.projection import Batch, Projection, ProjectionNotFound
 from projections.rebuild import RebuildHalted, RebuildRunning, rebuild
 from projections.runner import advance_active
@@ -121,10 +122,10 @@ async def test_a_projection_halts_before_an_event_whose_body_it_cannot_read(
         connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE events SET body = 'no JSON' WHERE version = 7")
 
-    while await advance_active(database, STATEMENTS):
+    while await advance_active(database, JOURNAL):
         pass
 
-    status = await status_of(database, "statements")
+    status = await status_of(database, "journal")
     assert (status.state, status.seq, status.halted_seq) == ("halted", 6, 7)
 
 
@@ -284,7 +285,7 @@ async def test_an_event_at_fault_halts_what_is_filled_by_several_at_once_before_
     await bring_up(database, STATEMENTS)
     with psycopg.connect(superuser_url) as connection:
         connection.execute("SET session_replication_role = replica")
-        connection.execute("UPDATE events SET body = 'no JSON' WHERE version = 30")
+        connection.execute("UPDATE events SET kind = 99 WHERE version = 30")
 
     with pytest.raises(RebuildHalted):
         await rebuild(database, msgspec.structs.replace(STATEMENTS, batch_limit=7), progress=ignore)
@@ -294,7 +295,7 @@ async def test_an_event_at_fault_halts_what_is_filled_by_several_at_once_before_
             build for build in await read_status(connection) if build.name == "statements" and not build.is_active
         )
     assert (new.state, new.seq, new.halted_seq) == ("halted", 29, 30)
-    assert "json" in (new.halt_reason or "")
+    assert "99" in (new.halt_reason or "")
     assert (await status_of(database, "statements")).state == "current"
 
 
