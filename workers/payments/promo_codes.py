@@ -210,10 +210,8 @@ async def _redeem(
         grant, rider = _grant(account_id, known.code, now_us=now_us, actor=actor, key_sha256=key_sha256)
         try:
             outcome = await writer.submit(grant, riders=(rider,))
-        except (RiderRefused, IdempotencyKeyReused):
-            # Somebody was faster: the next look says who.
-            continue
-        except Contended:
+        except (RiderRefused, IdempotencyKeyReused, Contended):
+            # Somebody was faster, or is at it: the next look says who.
             continue
         if not outcome.replayed:
             return Redemption(
