@@ -105,7 +105,7 @@ async def test_too_many_calls_may_be_made_later(shop: StripeShop) -> None:
     assert not failed.value.ambiguous
 
 
-async def test_a_key_that_is_wrong_is_not_shown() -> None:
+async def test_a_key_that_is_wrong_may_be_put_right_and_is_not_shown() -> None:
     async with stripe_shop() as shop:
         gateway = StripeGateway(StripeSettings(api_key="sk_live_another", base_url=shop.stripe.url))
 
@@ -113,11 +113,25 @@ async def test_a_key_that_is_wrong_is_not_shown() -> None:
             await gateway.start_purchase(purchase())
         await gateway.aclose()
 
-    assert not refused.value.retryable
+    assert refused.value.retryable
+    assert not refused.value.ambiguous
     error: BaseException | None = refused.value
     while error is not None:
         assert "sk_live_another" not in f"{error!r} {error}"
         error = error.__cause__
+
+
+async def test_a_key_that_may_not_do_this_is_our_mistake_and_not_the_customers(shop: StripeShop) -> None:
+    forbidden = {"message": "The provided key does not have the required permissions", "type": "invalid_request_error"}
+    charge = await shop.saved()
+    shop.stripe.script(json_answer(403, {"error": forbidden}))
+
+    with pytest.raises(GatewayError) as refused:
+        await shop.gateway.charge_saved(charge)
+
+    assert not isinstance(refused.value, Declined)
+    assert refused.value.retryable
+    assert not refused.value.ambiguous
 
 
 async def test_nobody_there_may_be_there_later() -> None:

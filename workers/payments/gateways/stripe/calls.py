@@ -105,8 +105,11 @@ def _translated(error: stripe.StripeError, *, writes: bool) -> GatewayError:
         case stripe.IdempotencyError():
             ambiguous = True
         case stripe.AuthenticationError():
-            message = "it does not take STRIPE_API_KEY"
-        case stripe.InvalidRequestError() | stripe.PermissionError():
+            # What a key does not open is our mistake and nothing that the request could mend: it is right once the key is.
+            message, retryable = "it does not take STRIPE_API_KEY", True
+        case stripe.PermissionError():
+            retryable = True
+        case stripe.InvalidRequestError():
             pass
         case stripe.APIConnectionError():
             message, retryable, ambiguous = "no answer", True, writes
