@@ -214,6 +214,23 @@ async def test_an_upgrade_that_is_declined_leaves_everything_as_it_was(shop: Str
     assert msgspec.structs.replace(after, asked_at_us=before.asked_at_us) == before
 
 
+async def test_an_upgrade_that_was_declined_is_tried_anew_when_it_is_wanted_again(shop: StripeShop) -> None:
+    subscription_id = await shop.subscribed(plan())
+    method_id = shop.stripe.objects[subscription_id]["default_payment_method"]
+    dearer = plan(price=Money(5000, "USD"), price_key="max:1:eu")
+    shop.stripe.decline(method_id)
+    for _ in range(3):
+        with pytest.raises(Declined):
+            await shop.gateway.change_plan(subscription_id, dearer, at_once=True)
+    shop.stripe.accept(method_id)
+    shop.stripe.take_webhooks()
+
+    facts = [await shop.gateway.change_plan(subscription_id, dearer, at_once=True) for _ in range(2)]
+
+    assert {fact.price_key for fact in facts} == {"max:1:eu"}
+    assert len(payments(await shop.hear(shop.stripe.take_webhooks()))) == 1
+
+
 async def test_a_downgrade_is_paid_for_with_the_next_period(shop: StripeShop) -> None:
     subscription_id = await shop.subscribed(plan())
     period = period_of(shop, subscription_id)

@@ -21,7 +21,13 @@ MAX_MESSAGE_LENGTH: Final = 500
 _MISSING: Final = "resource_missing"
 _NO_ANSWER: Final = "no answer that could be understood"
 
+_REPLAYED: Final = "idempotent-replayed"
+
 T = TypeVar("T")
+
+
+class DeclinedBefore(Declined):
+    """The bank said no when this was asked for under the same key before, and was not asked again."""
 
 
 class Calls:
@@ -97,7 +103,8 @@ def _translated(error: stripe.StripeError, *, writes: bool) -> GatewayError:
     retryable, ambiguous = False, False
     match error:
         case stripe.CardError():
-            return Declined("stripe", message, payment_id=_intent_of(error))
+            declined = DeclinedBefore if (error.headers or {}).get(_REPLAYED) == "true" else Declined
+            return declined("stripe", message, payment_id=_intent_of(error))
         case stripe.InvalidRequestError() if error.code == _MISSING:
             return UnknownObject("stripe", message)
         case stripe.RateLimitError():
@@ -105,7 +112,7 @@ def _translated(error: stripe.StripeError, *, writes: bool) -> GatewayError:
         case stripe.IdempotencyError():
             ambiguous = True
         case stripe.AuthenticationError():
-            # What a key does not open is our mistake and nothing that the request could mend: it is right once the key is.
+            # What a key does not open is our mistake, and nothing that the request could mend.
             message, retryable = "it does not take STRIPE_API_KEY", True
         case stripe.PermissionError():
             retryable = True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from workers.payments.facts import SubscriptionFact, SubscriptionStatus
 from workers.payments.gateway import GatewayError, NotSupported, Purchase, UnknownObject
 from workers.payments.gateways.stripe.amounts import to_stripe
-from workers.payments.gateways.stripe.calls import Calls
+from workers.payments.gateways.stripe.calls import Calls, DeclinedBefore
 from workers.payments.gateways.stripe.objects import Named, Recurring, Subscription, SubscriptionItem
 from workers.payments.gateways.stripe.purchases import MAX_TITLE_LENGTH, check_months, tax_behavior
 from workers.payments.gateways.stripe.reading import ask_subscription, fetch_subscription
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from stripe.params import SubscriptionUpdateParams
 
 MONTHS_OF_YEAR: Final = 12
+MAX_DECLINES: Final = 10
+"""So often a day a change of plan that was declined can be wanted again, with its payment tried anew."""
+
 ENDED: Final = frozenset({"canceled", "incomplete_expired"})
 
 
@@ -50,7 +53,23 @@ async def change_plan(calls: Calls, subscription_id: str, purchase: Purchase, *,
         params["metadata"] = {**_named(purchase.price_key), CHANGE_ORDER_ID: str(purchase.order_id)}
     else:
         params["metadata"] = _named(paid_for(subscription), purchase.price_key, item.current_period_end)
-    return await _update(calls, subscription_id, params, key=f"holdfast:change:{purchase.order_id}")
+    return await _update_once(calls, subscription_id, params, key=f"holdfast:change:{purchase.order_id}")
+
+
+async def _update_once(
+    calls: Calls, subscription_id: str, params: "SubscriptionUpdateParams", *, key: str
+) -> SubscriptionFact:
+    """Change a subscription once under a key, however often it is wanted at the same time.
+
+    Stripe repeats a decline under its key for a day. Somebody who has put their card right gets the next key; everybody
+    who comes after the same declines gets the same one.
+    """
+    for declines in range(MAX_DECLINES - 1):
+        try:
+            return await _update(calls, subscription_id, params, key=f"{key}:{declines}" if declines else key)
+        except DeclinedBefore:
+            continue
+    return await _update(calls, subscription_id, params, key=f"{key}:{MAX_DECLINES - 1}")
 
 
 async def cancel(calls: Calls, subscription_id: str, *, at_once: bool) -> SubscriptionFact:
