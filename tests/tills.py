@@ -47,6 +47,7 @@ class Till(Protocol):
 
 
 LOCAL = "127.0.0.1"
+NAMES = ("stripe", "yookassa", "paddle", "paypal")
 
 
 def minor_of(amount: str) -> int:

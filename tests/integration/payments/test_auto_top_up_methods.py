@@ -1,13 +1,12 @@
 """Means of payment that are kept when something is paid for, and charges that a gateway takes its time over."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
-from tests.builders import open_account
 from tests.payments import CREDIT, NOW_US, paid, payments_in, place_order
 from tests.subscribed import CARD, RenewedByUs
 from tests.wallets import Clock, offer_packs
@@ -33,13 +32,6 @@ def context(database: Database, writer: LedgerWriter, gateway: RenewedByUs) -> P
     context = payments_in(database, writer)
     context.gateways.put(gateway)
     return context
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 async def kept(context: PaymentContext, account_id: UUID) -> str | None:

@@ -1,36 +1,16 @@
 """Checkouts at the gateways' own servers: one object for an order, also where an answer was lost, in every currency."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import psycopg
-import pytest
 
-from tests.api_in_process import Api, api_in_process
+from tests.api_in_process import Api
+from tests.customers import wish
 from tests.fakes.scripted_server import json_answer
-from tests.tills import PaddleTill, PayPalTill, StripeTill, Till, YooKassaTill, till_of
+from tests.tills import PaddleTill, PayPalTill, StripeTill, Till, YooKassaTill
 from workers.payments.catalogue.seed import read_seed
 
 PATH = "/v1/checkouts"
 MOST_TRIES = 10
 """More than a gateway's module makes by itself."""
-
-
-@pytest.fixture(params=["stripe", "yookassa", "paddle", "paypal"])
-async def till(request: pytest.FixtureRequest) -> AsyncIterator[Till]:
-    async with till_of(request.param) as till:
-        yield till
-
-
-@pytest.fixture
-async def api(database_url: str, redis_url: str, till: Till) -> AsyncIterator[Api]:
-    async with api_in_process(database_url, redis_url, **till.environment) as api:
-        yield api
-
-
-def wish(till: Till, **fields: Any) -> dict[str, Any]:
-    body = {"gateway": till.name, "currency": till.currency, "return_url": "https://shop.example/thanks"}
-    return {**body, **(fields or {"pack": "starter"})}
 
 
 def act_and_fail(till: Till, times: int) -> None:
@@ -63,22 +43,22 @@ def made_at(till: Till) -> int:
 
 
 async def test_an_answer_that_was_lost_is_found_again_under_the_same_key(
-    api: Api, till: Till, database_url: str
+    till_api: Api, till: Till, database_url: str
 ) -> None:
-    headers, _ = await api.user(await api.account(None))
+    headers, _ = await till_api.user(await till_api.account(None))
     lost, key = None, ""
     # The module tries more than once by itself: let it fail just once more often than that.
     for times in range(1, MOST_TRIES + 1):
         key = f"try-{times}"
         act_and_fail(till, times)
-        lost = await api.post(PATH, wish(till), key=key, headers=headers)
+        lost = await till_api.post(PATH, wish(till), key=key, headers=headers)
         if lost.status_code != 201:
             break
     assert lost is not None
     before = made_at(till)
 
-    found = await api.post(PATH, wish(till), key=key, headers=headers)
-    again = await api.post(PATH, wish(till), key=key, headers=headers)
+    found = await till_api.post(PATH, wish(till), key=key, headers=headers)
+    again = await till_api.post(PATH, wish(till), key=key, headers=headers)
 
     # Paddle knows no keys; its module looks itself for what it may have made.
     said = (lost.status_code, lost.json().get("code"), "Retry-After" in lost.headers)
@@ -90,12 +70,12 @@ async def test_an_answer_that_was_lost_is_found_again_under_the_same_key(
     assert len(set(orders)) == len(orders)
 
 
-async def test_every_currency_is_taken_or_refused_for_good(api: Api, till: Till) -> None:
-    headers, _ = await api.user(await api.account(None))
+async def test_every_currency_is_taken_or_refused_for_good(till_api: Api, till: Till) -> None:
+    headers, _ = await till_api.user(await till_api.account(None))
     currencies = {region.currency for region in read_seed().region.values()}
 
     answers = {
-        currency: await api.post(PATH, {**wish(till), "currency": currency}, headers=headers)
+        currency: await till_api.post(PATH, {**wish(till), "currency": currency}, headers=headers)
         for currency in sorted(currencies)
     }
 
@@ -105,10 +85,10 @@ async def test_every_currency_is_taken_or_refused_for_good(api: Api, till: Till)
         assert (answers[currency].status_code, answers[currency].json()["code"]) == (422, "gateway_refused"), currency
 
 
-async def test_a_plan_is_sold_where_somebody_renews_it(api: Api, till: Till) -> None:
-    headers, _ = await api.user(await api.account(None))
+async def test_a_plan_is_sold_where_somebody_renews_it(till_api: Api, till: Till) -> None:
+    headers, _ = await till_api.user(await till_api.account(None))
 
-    answer = await api.post(PATH, wish(till, plan="plus"), headers=headers)
+    answer = await till_api.post(PATH, wish(till, plan="plus"), headers=headers)
 
     if till.name == "paypal":
         assert (answer.status_code, answer.json()["code"]) == (422, "plan_not_sold_here")

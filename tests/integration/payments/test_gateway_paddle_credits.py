@@ -4,14 +4,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
-from tests.builders import open_account
 from tests.fakes.paddle_webhooks import Webhook
 from tests.ledger_state import check_everything
 from tests.paddle_shop import Shop, purchase, us
@@ -43,13 +42,6 @@ async def context(database: Database, writer: LedgerWriter, shop: Shop) -> Payme
     context = payments_in(database, writer)
     context.gateways.put(shop.gateway)
     return context
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 def ordered(url: str, account_id: UUID, plan: str = "basic") -> Purchase:

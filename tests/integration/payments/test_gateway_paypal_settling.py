@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from ledger.database import Database
 from ledger.writer import LedgerWriter
 from tests.api_in_process import Api, api_in_process
-from tests.builders import charge, open_account
+from tests.builders import charge
 from tests.fakes.paypal_server import FakePayPal
 from tests.fakes.paypal_webhooks import Webhook
 from tests.ledger_state import check_everything
@@ -37,13 +37,6 @@ async def context(server: FakePayPal, database: Database, writer: LedgerWriter) 
     gateways = Gateways(server.environment())
     yield PaymentContext(database, writer, gateways)
     await gateways.aclose()
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 async def start(

@@ -11,7 +11,6 @@ import pytest
 from ledger.database import Database
 from ledger.writer import LedgerWriter
 from tests.api_in_process import Api, api_in_process
-from tests.builders import open_account
 from tests.fakes.scripted_server import Cut, no_answer
 from tests.fakes.yookassa_objects import internal_error
 from tests.fakes.yookassa_server import FakeYooKassa
@@ -46,13 +45,6 @@ def context(database: Database, writer: LedgerWriter, gateway: YooKassa) -> Paym
     context = payments_in(database, writer)
     context.gateways.put(gateway)
     return context
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 def ordered(url: str, account_id: UUID, order_id: UUID | None = None) -> Purchase:

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.database import Database
 from ledger.errors import AccountNotFound
-from ledger.writer import LedgerWriter
 from tests.api_in_process import Api
 from tests.builders import charge, open_account, top_up
-from tests.payments import CREDIT, payments_in
+from tests.payments import CREDIT
 from workers.payments.context import PaymentContext
 from workers.payments.low_balance import (
     BATCH,
@@ -60,11 +58,6 @@ class Purse:
                 [self.account_id],
             )
             return [row[0] for row in rows]
-
-
-@pytest.fixture
-def context(database: Database, writer: LedgerWriter) -> PaymentContext:
-    return payments_in(database, writer)
 
 
 @pytest.fixture

@@ -8,12 +8,9 @@ import psycopg
 import pytest
 import redis
 
-from ledger.database import Database
-from ledger.writer import LedgerWriter
 from tests.api_in_process import Api, api_in_process
-from tests.builders import open_account
 from tests.ledger_state import check_everything
-from tests.payments import CREDIT, PlainGateway, paid, payments_in, place_order, refund_of, webhook_of
+from tests.payments import CREDIT, PlainGateway, paid, place_order, refund_of, webhook_of
 from tests.waiting import eventually
 from workers.payments import inbox, processing
 from workers.payments.context import PaymentContext
@@ -23,18 +20,6 @@ from workers.payments.processing import TRIES, InboxProcessor
 from workers.settings import broker_url_beside
 
 GENUINE = {"plain-signature": "genuine", "plain-id": "evt_1"}
-
-
-@pytest.fixture
-def context(database: Database, writer: LedgerWriter) -> PaymentContext:
-    return payments_in(database, writer)
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 @pytest.fixture

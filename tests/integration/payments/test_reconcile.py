@@ -9,12 +9,11 @@ import psycopg
 import pytest
 
 from ledger.commands import TopUp
-from ledger.database import Database
 from ledger.rows import from_us
 from ledger.writer import LedgerWriter
 from tests.builders import open_account
 from tests.ledger_state import check_everything
-from tests.payments import CREDIT, NOW_US, paid, payments_in, place_order, refund_of
+from tests.payments import CREDIT, NOW_US, paid, place_order, refund_of
 from tests.reconciling import DAY_US, ListingGateway, differing, reconciled
 from workers.payments.context import PaymentContext
 from workers.payments.facts import Fact, NotYet, PaymentFact, PaymentStatus, RefundFact, RefundStatus
@@ -27,18 +26,6 @@ PAYMENT_ROW = (
     "INSERT INTO payments (gateway, payment_id, account_id, order_id, amount_minor, credits, happened_at, status,"
     " currency, command_key) VALUES ('plain', %s, %s, %s, 1000, 1000000000, now(), 2, 'USD', %s)"
 )
-
-
-@pytest.fixture
-def context(database: Database, writer: LedgerWriter) -> PaymentContext:
-    return payments_in(database, writer)
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 async def settle_all(context: PaymentContext, *facts: Fact) -> None:

@@ -20,7 +20,7 @@ from tests.builders import open_account
 from tests.fakes.stripe_server import FakeStripe
 from tests.ledger_state import check_everything
 from tests.payments import CREDIT, place_order
-from tests.tills import Delivery, Till, till_of
+from tests.tills import Delivery, Till
 from workers.payments.context import PaymentContext
 from workers.payments.gateway import Purchase
 from workers.payments.gateways.registry import Gateways
@@ -103,12 +103,6 @@ class Counter:
         with psycopg.connect(self.context.database.url) as connection:
             rows = connection.execute("SELECT payment_id FROM payments WHERE credits > 0 ORDER BY created_at")
             return [row[0] for row in rows]
-
-
-@pytest.fixture(params=["stripe", "yookassa", "paddle", "paypal"])
-async def till(request: pytest.FixtureRequest) -> AsyncIterator[Till]:
-    async with till_of(request.param) as till:
-        yield till
 
 
 @pytest.fixture

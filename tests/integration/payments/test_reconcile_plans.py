@@ -1,12 +1,11 @@
 """Posting what was paid for plans: each period once and in order, also where no webhook told of the subscription."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
-from tests.builders import open_account
 from tests.ledger_state import check_everything
 from tests.payments import NOW_US, paid, payments_in
 from tests.reconciling import ListingGateway, differing, reconciled
@@ -21,13 +20,6 @@ PERIODS = [Period(at(2126, month, 10), at(2126, month + 1, 10)) for month in (1,
 async def context(database: Database, writer: LedgerWriter) -> PaymentContext:
     await offer_plans(database)
     return payments_in(database, writer)
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 async def test_a_plan_that_no_webhook_told_of_is_posted_period_by_period(

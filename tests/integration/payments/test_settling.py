@@ -7,12 +7,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from ledger.database import Database
 from ledger.errors import AccountInDebt
 from ledger.writer import LedgerWriter
 from tests.builders import charge, expire_lot, open_account
 from tests.ledger_state import check_everything
-from tests.payments import CREDIT, NOW_US, dispute_of, paid, payments_in, place_order, refund_of
+from tests.payments import CREDIT, NOW_US, dispute_of, paid, place_order, refund_of
 from workers.payments.context import PaymentContext
 from workers.payments.facts import DisputeStatus, Fact, NotYet, PaymentFact, PaymentStatus, RefundStatus
 from workers.payments.money import Money
@@ -21,18 +20,6 @@ from workers.payments.settling import settle
 from workers.payments.taking_back import Unsettleable
 
 ALL = 1_000 * CREDIT
-
-
-@pytest.fixture
-def context(database: Database, writer: LedgerWriter) -> PaymentContext:
-    return payments_in(database, writer)
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
 
 
 async def settle_all(context: PaymentContext, *facts: Fact) -> None:

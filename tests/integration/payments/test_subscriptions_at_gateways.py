@@ -1,75 +1,35 @@
 """Plans over our API, at the gateways' own servers: bought, renewed, changed, cancelled and resumed."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
-from uuid import UUID
 
-import httpx
-import psycopg
 import pytest
 
 from ledger.account import Account
-from tests.api_in_process import Api, api_in_process
-from tests.ledger_state import check_everything
+from tests.api_in_process import Api
+from tests.customers import Customer
 from tests.payments import CREDIT
-from tests.tills import Delivery, PaddleTill, StripeTill, Till, YooKassaTill, deliveries, till_of
-from workers.payments.context import PaymentContext
-from workers.payments.processing import InboxProcessor
+from tests.tills import Delivery, PaddleTill, StripeTill, Till, YooKassaTill, deliveries
 from workers.payments.subscriptions.renewing import Renewals
 
 PLUS, PRO = 2_000, 10_000
 MONTH_US = 32 * 86_400 * 1_000_000
 
-
-@pytest.fixture(params=["stripe", "paddle", "yookassa"])
-async def till(request: pytest.FixtureRequest) -> AsyncIterator[Till]:
-    async with till_of(request.param) as till:
-        yield till
+pytestmark = pytest.mark.parametrize("till", ["stripe", "paddle", "yookassa"], indirect=True)
 
 
-@pytest.fixture
-async def api(database_url: str, redis_url: str, till: Till) -> AsyncIterator[Api]:
-    async with api_in_process(database_url, redis_url, **till.environment) as api:
-        yield api
-
-
-class Subscriber:
-    """A customer at our API with a plan, and the gateway's door to it."""
-
-    def __init__(self, api: Api, till: Till, url: str) -> None:
-        self.api, self.till, self.url = api, till, url
-        services = api.application.routed.services
-        self.context = PaymentContext(services.database, services.writer, services.gateways)
-        transport = httpx.ASGITransport(api.application, client=(till.sends_from, 443))  # pyright: ignore[reportArgumentType] - an ASGI application
-        self.door = httpx.AsyncClient(transport=transport, base_url="http://api")
-        self.headers: dict[str, str] = {}
-        self.account_id = ""
+class Subscriber(Customer):
+    """A customer with a plan."""
 
     async def subscribe(self) -> None:
-        self.headers, self.account_id = await self.api.user(await self.api.account(None))
-        body = {"plan": "plus", "gateway": self.till.name, "currency": self.till.currency}
-        body["return_url"] = "https://shop.example/thanks"
-        answer = await self.api.client.post("/v1/checkouts", json=body, headers=self.headers)
-        assert answer.status_code == 201, answer.text
-        (row,) = self.rows("SELECT gateway_id FROM payment_orders WHERE id = %s", answer.json()["id"])
-        await self.hear(self.till.pay(row[0]))
+        _, gateway_id = await self.order(plan="plus")
+        await self.hear(self.till.pay(gateway_id))
 
     async def hear(self, sent: Iterable[Delivery]) -> None:
         """Deliver all of it three times at once, and process it until nothing is put off."""
-        sent = list(sent)
-        answers = await asyncio.gather(
-            *(
-                self.door.post(f"/webhooks/{self.till.name}", content=delivery.body, headers=delivery.headers)
-                for delivery in sent
-                for _ in range(3)
-            )
-        )
-        assert {answer.status_code for answer in answers} <= {200}
-        for _ in range(4):
-            self.rows("UPDATE payment_inbox SET due_at = clock_timestamp() WHERE state = 0 RETURNING id")
-            await asyncio.gather(*(InboxProcessor(self.context).work() for _ in range(2)))
+        assert set(await self.deliver(sent, times=3)) <= {200}
+        await self.settle()
         assert self.rows("SELECT kind, last_error FROM payment_inbox WHERE state <> 1") == []
 
     async def renew(self) -> None:
@@ -98,22 +58,16 @@ class Subscriber:
         return row[0]
 
     def account(self) -> Account:
-        (account,) = [found for found in check_everything(self.url) if found.id == UUID(self.account_id)]
         assert self.rows("SELECT detail FROM payment_mismatches WHERE resolved_at IS NULL") == []
-        return account
+        return super().account()
 
     def bought(self) -> int:
         return self.account().credited // CREDIT
 
-    def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url) as connection:
-            return connection.execute(statement, parameters).fetchall()  # pyright: ignore[reportArgumentType] - a test's own SQL
-
 
 @pytest.fixture
-async def subscriber(api: Api, till: Till, database_url: str) -> AsyncIterator[Subscriber]:
-    subscriber = Subscriber(api, till, database_url)
-    async with subscriber.door:
+async def subscriber(till_api: Api, till: Till, database_url: str) -> AsyncIterator[Subscriber]:
+    async with Subscriber.new(till_api, till, database_url) as subscriber:
         await subscriber.subscribe()
         yield subscriber
 
