@@ -9,11 +9,10 @@ import msgspec
 import psycopg
 import pytest
 
-from ledger.database import Database
 from ledger.writer import LedgerWriter
 from tests.builders import charge, open_account
 from tests.ledger_state import check_everything
-from tests.payments import CREDIT, paid, payments_in
+from tests.payments import CREDIT, paid
 from tests.subscribed import (
     FEBRUARY,
     JANUARY,
@@ -27,7 +26,7 @@ from tests.subscribed import (
     subscription,
 )
 from workers.payments.context import PaymentContext
-from workers.payments.facts import Fact, NotYet, Period, SubscriptionStatus
+from workers.payments.facts import Fact, NotYet, PaymentFact, Period, SubscriptionFact, SubscriptionStatus
 from workers.payments.money import Money
 from workers.payments.settling import settle
 from workers.payments.subscriptions import UnknownSubscription
@@ -40,20 +39,27 @@ FUTURE = Period(at(2126, 1, 31, 12), at(2126, 2, 28, 12))
 LATER = Period(at(2126, 2, 28, 12), at(2126, 3, 31, 12))
 
 
-@pytest.fixture
-def context(database: Database, writer: LedgerWriter) -> PaymentContext:
-    return payments_in(database, writer)
-
-
-@pytest.fixture
-async def account_id(writer: LedgerWriter) -> UUID:
-    account_id = uuid4()
-    await writer.submit(open_account(account_id))
-    return account_id
-
-
 async def settle_all(context: PaymentContext, *facts: Fact) -> list[str]:
     return [await settle(context, "plain", fact) for fact in facts]
+
+
+async def ordered(
+    context: PaymentContext, account_id: UUID, period: Period, **plans: str
+) -> tuple[SubscriptionFact, PaymentFact]:
+    """Offer plans and have `basic` ordered; return what the gateway tells then: the subscription, and a first payment."""
+    await offer_plans(context.database, **plans)
+    order_id = order_plan(context.database.url, account_id)
+    begun = subscription(order_id, account_id)
+    return begun, paid(order_id, account_id, subscription_id=begun.subscription_id, period=period)
+
+
+async def subscribed(
+    context: PaymentContext, account_id: UUID, period: Period = JANUARY, **plans: str
+) -> SubscriptionFact:
+    """The subscription to `basic` of somebody who has paid for one period."""
+    begun, first = await ordered(context, account_id, period, **plans)
+    await settle_all(context, begun, first)
+    return begun
 
 
 async def known(context: PaymentContext, account_id: UUID) -> Subscription:
@@ -77,10 +83,7 @@ def bought(url: str) -> int:
 async def test_each_paid_period_is_credited_once_and_expires_with_it(
     context: PaymentContext, account_id: UUID, database_url: str
 ) -> None:
-    await offer_plans(context.database)
-    order_id = order_plan(database_url, account_id)
-    begun = subscription(order_id, account_id)
-    first = paid(order_id, account_id, subscription_id=begun.subscription_id, period=FUTURE)
+    begun, first = await ordered(context, account_id, FUTURE)
     second = payment_for(LATER, begun.subscription_id)
 
     for _ in range(3):
@@ -93,11 +96,7 @@ async def test_each_paid_period_is_credited_once_and_expires_with_it(
 async def test_a_renewal_told_five_times_at_once_is_credited_once(
     context: PaymentContext, account_id: UUID, database_url: str
 ) -> None:
-    await offer_plans(context.database, rollover_cap_credits="100")
-    order_id = order_plan(database_url, account_id)
-    begun = subscription(order_id, account_id)
-    first = paid(order_id, account_id, subscription_id=begun.subscription_id, period=FUTURE)
-    await settle_all(context, begun, first)
+    begun = await subscribed(context, account_id, FUTURE, rollover_cap_credits="100")
     second = payment_for(LATER, begun.subscription_id)
 
     settled = await asyncio.gather(*(settle(context, "plain", second) for _ in range(5)))
@@ -110,10 +109,7 @@ async def test_a_renewal_told_five_times_at_once_is_credited_once(
 async def test_a_second_payment_for_the_same_period_is_listed_and_not_credited(
     context: PaymentContext, account_id: UUID, database_url: str
 ) -> None:
-    await offer_plans(context.database)
-    order_id = order_plan(database_url, account_id)
-    begun = subscription(order_id, account_id)
-    first = paid(order_id, account_id, subscription_id=begun.subscription_id, period=JANUARY)
+    begun, first = await ordered(context, account_id, JANUARY)
     again = payment_for(JANUARY, begun.subscription_id)
     renewals = [payment_for(FEBRUARY, begun.subscription_id) for _ in range(3)]
     silent = payment_for(None, begun.subscription_id, at_us=at(2026, 3, 10))
@@ -167,10 +163,7 @@ async def test_every_order_of_what_is_told_leads_to_one_state(
 async def test_a_payment_of_another_amount_or_currency_or_account_is_listed(
     context: PaymentContext, account_id: UUID, database_url: str
 ) -> None:
-    await offer_plans(context.database)
-    order_id = order_plan(database_url, account_id)
-    begun = subscription(order_id, account_id)
-    await settle_all(context, begun, paid(order_id, subscription_id=begun.subscription_id, period=JANUARY))
+    begun = await subscribed(context, account_id)
 
     settled = await settle_all(
         context,
@@ -240,10 +233,7 @@ async def test_a_payment_that_names_only_its_order_meets_its_subscription_later(
 async def test_what_rolls_over_is_cut_to_the_cap_with_the_next_payment(
     context: PaymentContext, writer: LedgerWriter, account_id: UUID, database_url: str
 ) -> None:
-    await offer_plans(context.database, rollover_cap_credits="300")
-    order_id = order_plan(database_url, account_id)
-    begun = subscription(order_id, account_id)
-    await settle_all(context, begun, paid(order_id, subscription_id=begun.subscription_id, period=FUTURE))
+    begun = await subscribed(context, account_id, FUTURE, rollover_cap_credits="300")
     await writer.submit(charge(100 * CREDIT, account_id))
 
     await settle(context, "plain", payment_for(LATER, begun.subscription_id))
@@ -256,10 +246,7 @@ async def test_what_rolls_over_is_cut_to_the_cap_with_the_next_payment(
 async def test_less_than_the_cap_rolls_over_whole(
     context: PaymentContext, writer: LedgerWriter, account_id: UUID, database_url: str
 ) -> None:
-    await offer_plans(context.database, rollover_cap_credits="300")
-    order_id = order_plan(database_url, account_id)
-    begun = subscription(order_id, account_id)
-    await settle_all(context, begun, paid(order_id, subscription_id=begun.subscription_id, period=FUTURE))
+    begun = await subscribed(context, account_id, FUTURE, rollover_cap_credits="300")
     await writer.submit(charge(700 * CREDIT, account_id))
 
     await settle(context, "plain", payment_for(LATER, begun.subscription_id))
@@ -293,11 +280,9 @@ async def test_a_change_of_plan_at_once_keeps_what_is_left_and_gives_what_it_pro
 async def test_a_late_payment_for_the_former_plan_is_credited_as_that(
     context: PaymentContext, account_id: UUID, database_url: str
 ) -> None:
-    await offer_plans(context.database)
-    order_id = order_plan(database_url, account_id)
-    begun = subscription(order_id, account_id)
+    begun = await subscribed(context, account_id)
     moved = msgspec.structs.replace(begun, price_key="pro:1:us", period=MARCH, asked_at_us=begun.asked_at_us + 1)
-    await settle_all(context, begun, paid(order_id, subscription_id=begun.subscription_id, period=JANUARY), moved)
+    await settle(context, "plain", moved)
 
     settled = await settle_all(
         context,
