@@ -65,6 +65,11 @@ _EVERY: Final = 71
 
 _STRIDE: Final = 7_919
 
+_PRICES: Final = (Money(1_000, "USD"), Money(1_500, "JPY"), Money(9_900, "EUR"), Money(3_250, "KWD"))
+
+_ACCOUNTS_AT_ONCE: Final = 10
+"""Whose payments are written together. A batch of few accounts reads the lots of few, and each has hundreds."""
+
 
 class LargeBooks(msgspec.Struct, frozen=True):
     """So many payments, from the first one on, half a minute apart."""
@@ -116,8 +121,8 @@ class LargeBooks(msgspec.Struct, frozen=True):
             await asyncio.gather(*(writer.submit(open_account(account_of(number))) for number in range(ACCOUNTS)))
             _write_orders(url, self.count)
             _write_rows(url, self.count)
-            for first in range(0, self.count, 2_000):
-                numbers = range(first, min(first + 2_000, self.count))
+            for group in range(ACCOUNTS // _ACCOUNTS_AT_ONCE):
+                numbers = [number for number in range(self.count) if number % ACCOUNTS // _ACCOUNTS_AT_ONCE == group]
                 await asyncio.gather(*(_credit(writer, number) for number in numbers))
 
 
@@ -155,7 +160,7 @@ def order_of(number: int) -> UUID:
 
 def price_of(number: int) -> Money:
     """What was asked for it."""
-    return (Money(1_000, "USD"), Money(1_500, "JPY"), Money(9_900, "EUR"), Money(3_250, "KWD"))[number % 4]
+    return _PRICES[number % len(_PRICES)]
 
 
 def refunded_minor(number: int) -> int:
