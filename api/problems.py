@@ -28,8 +28,8 @@ from workers.errors import GenerationError
 from workers.media.errors import MediaError
 from workers.messages.errors import MessageError
 from workers.messages.languages import DEFAULT
-from workers.payments.errors import GatewayRefused, GatewayUnavailable, PaymentError
-from workers.payments.gateway import GatewayError
+from workers.payments.errors import GatewayRefused, GatewayUnavailable, PaymentDeclined, PaymentError
+from workers.payments.gateway import Declined, GatewayError
 from workers.streams.errors import StreamError
 
 RETRY_AFTER_S: Final = 1
@@ -239,6 +239,8 @@ def _without_words(error: Exception) -> Exception:
     if not isinstance(error, GatewayError):
         return error
     _log.warning("gateway_error", gateway=error.gateway, error=str(error), retryable=error.retryable)
+    if isinstance(error, Declined):
+        return PaymentDeclined(error.gateway)
     return GatewayUnavailable(error.gateway) if error.retryable else GatewayRefused(error.gateway)
 
 

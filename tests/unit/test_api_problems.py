@@ -83,7 +83,8 @@ def test_the_status_of_a_thing_does_not_hide_the_status_of_the_answer() -> None:
     ("error", "status", "code"),
     [
         (GatewayError("stripe", "no answer from sk_live", retryable=True), 503, "gateway_unavailable"),
-        (Declined("stripe", "no such thing as sk_live"), 422, "gateway_refused"),
+        (GatewayError("stripe", "no such thing as sk_live", retryable=False), 422, "gateway_refused"),
+        (Declined("stripe", "insufficient_funds, says sk_live"), 402, "payment_declined"),
     ],
 )
 def test_what_a_gateway_said_is_not_told_to_callers(error: GatewayError, status: int, code: str) -> None:
