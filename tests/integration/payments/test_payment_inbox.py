@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -16,6 +17,7 @@ from workers.payments import inbox, processing
 from workers.payments.context import PaymentContext
 from workers.payments.facts import Fact
 from workers.payments.gateway import GatewayError, WebhookEvent
+from workers.payments.orders import sql
 from workers.payments.processing import TRIES, InboxProcessor
 from workers.settings import broker_url_beside
 
@@ -172,6 +174,21 @@ async def test_a_webhook_is_left_to_whoever_has_taken_it(context: PaymentContext
     assert await inbox.claim_due(context.database, limit=10) == []
     time_passes(database_url)
     assert len(await inbox.claim_due(context.database, limit=10)) == 1
+
+
+@pytest.mark.parametrize("statement", [sql.CLAIM_INBOX, sql.COUNT_DUE])
+def test_looking_for_what_is_due_passes_over_nothing_that_waits(database_url: str, statement: LiteralString) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            INSERT INTO payment_inbox (gateway, event_id, kind, object_id, request_id, headers, body, due_at)
+            SELECT 'plain', 'evt_' || number, 'facts', 'object', 'request', '{}', '', now() + interval '1 hour'
+            FROM generate_series(1, 2000) AS number
+            """
+        )
+        connection.execute("ANALYZE payment_inbox")
+        plan = connection.execute("EXPLAIN (ANALYZE) " + statement, {"lease": "20 s", "limit": 32}).fetchall()
+    assert not [line for (line,) in plan if "Rows Removed by Filter" in line]
 
 
 def test_a_webhook_is_given_up_before_anyone_else_takes_it() -> None:

@@ -1,11 +1,12 @@
--- Take what is due, and keep others off it for a while.
+-- Take what is due, and keep others off it for a while. What is due is so by a clock that stands still meanwhile: by one that
+-- goes on, no index could pass over what waits.
 -- Returns: what processing needs of each, at most `limit`.
 UPDATE payment_inbox
 SET tries = payment_inbox.tries + 1, due_at = clock_timestamp() + %(lease)s::interval
 FROM (
     SELECT due.id
     FROM payment_inbox AS due
-    WHERE due.state = 0 AND due.due_at <= clock_timestamp()
+    WHERE due.state = 0 AND due.due_at <= now()
     ORDER BY due.due_at, due.id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED

@@ -3,6 +3,6 @@ SELECT count(*)
 FROM (
     SELECT payment_inbox.id
     FROM payment_inbox
-    WHERE payment_inbox.state = 0 AND payment_inbox.due_at <= clock_timestamp()
+    WHERE payment_inbox.state = 0 AND payment_inbox.due_at <= now()
     LIMIT 1 -- noqa: AM09
 ) AS due
