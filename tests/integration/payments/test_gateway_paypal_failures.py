@@ -126,6 +126,31 @@ async def test_a_capture_that_we_may_not_ask_for_is_an_error(
         await taken_in(gateway, server, server.approve())
 
 
+async def test_an_approval_that_has_not_got_everywhere_yet_is_captured_later(
+    server: FakePayPal, gateway: PayPal
+) -> None:
+    await gateway.start_purchase(purchase())
+    approved = server.approve()
+    server.script(error(422, "UNPROCESSABLE_ENTITY", "ORDER_NOT_APPROVED"))
+    with pytest.raises(GatewayError, match="ORDER_NOT_APPROVED") as failed:
+        await taken_in(gateway, server, approved)
+    assert failed.value.retryable
+    assert len(await taken_in(gateway, server, approved)) == 1
+
+
+@pytest.mark.parametrize(
+    "issue", ["PAYEE_ACCOUNT_RESTRICTED", "TRANSACTION_RECEIVING_LIMIT_EXCEEDED", "NEVER_HEARD_OF"]
+)
+async def test_a_capture_that_is_refused_for_no_fault_of_the_customers_is_for_somebody_to_see(
+    server: FakePayPal, gateway: PayPal, issue: str
+) -> None:
+    await gateway.start_purchase(purchase())
+    server.capture_status = issue
+    with pytest.raises(GatewayError, match=issue) as failed:
+        await taken_in(gateway, server, server.approve())
+    assert not failed.value.retryable
+
+
 async def test_reading_fails_without_doubt(server: FakePayPal, hasty: PayPal) -> None:
     _, capture_id = await bought(hasty, server)
     refunded = server.refund(capture_id)

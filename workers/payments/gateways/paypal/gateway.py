@@ -63,6 +63,16 @@ _REVERSED: Final = "PAYMENT.CAPTURE.REVERSED"
 _EVENTS: Final = _CAPTURE_EVENTS | _REFUND_EVENTS | _DISPUTE_EVENTS | {_APPROVED, _REVERSED}
 
 _CAPTURED_BEFORE: Final = "ORDER_ALREADY_CAPTURED"
+_NOT_APPROVED: Final = "ORDER_NOT_APPROVED"
+_WILL_NOT_BE_PAID: Final = frozenset({
+    "CARD_EXPIRED", "COMPLIANCE_VIOLATION", "DUPLICATE_INVOICE_ID", "INSTRUMENT_DECLINED",
+    "MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED", "ORDER_EXPIRED", "PAYEE_BLOCKED_TRANSACTION",
+    "PAYER_ACCOUNT_LOCKED_OR_CLOSED", "PAYER_ACCOUNT_RESTRICTED", "PAYER_ACTION_REQUIRED", "PAYER_CANNOT_PAY",
+    "PAYMENT_DENIED", "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING", "TRANSACTION_BLOCKED_BY_PAYEE",
+    "TRANSACTION_LIMIT_EXCEEDED", "TRANSACTION_REFUSED",
+})  # fmt: skip
+"""Why a capture is refused so that no money moves and nobody has to do anything: the customer cannot pay so, PayPal or
+our own filters will not have it, or the order is over. Whatever else it may be is ours to put right."""
 
 
 def from_environment(environment: Mapping[str, str]) -> "PayPal":
@@ -211,9 +221,14 @@ class PayPal:
         except Refusal as refusal:
             if refusal.status != 422:
                 raise
-            if _CAPTURED_BEFORE not in refusal.issues:
-                # Declined, expired or withdrawn: no money moved, and there is no payment to tell of.
+            if _NOT_APPROVED in refusal.issues:
+                # It was announced; only not yet wherever this question went.
+                words = f"{_NOT_APPROVED}: {resource.id}, whose approval was announced by {event_id[:64]}"
+                raise GatewayError(self.name, words, retryable=True) from refusal
+            if refusal.issues & _WILL_NOT_BE_PAID:
                 return []
+            if _CAPTURED_BEFORE not in refusal.issues:
+                raise
             order = await self._http.get(path, Order)
         return [payment_of(capture) for capture in order.captures]
 
