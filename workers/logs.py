@@ -27,7 +27,7 @@ _SECRET_TEXT: Final = re.compile(
 )
 _QUIET_LIBRARIES: Final = (
     "httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "boto3", "botocore", "urllib3", "asyncio",
-    "psycopg.pool",
+    "psycopg.pool", "stripe",
 )  # fmt: skip
 """They log requests with their URLs, which may be signed and so be secrets."""
 
@@ -45,10 +45,12 @@ def configure_logs(
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _ProcessName(process),
-        structlog.processors.format_exc_info if as_json else _leave,
+        structlog.processors.format_exc_info,
         redact,
     ]
-    last: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=True)
+    # The renderer's own tracebacks show all variables, after everything was redacted.
+    console = structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)
+    last: Processor = structlog.processors.JSONRenderer() if as_json else console
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -100,7 +102,3 @@ class _ProcessName:
     def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event.setdefault("process", self._process)
         return event
-
-
-def _leave(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return event

@@ -136,6 +136,27 @@ def test_an_exception_is_one_line_and_its_secrets_are_hidden(log: io.StringIO) -
     assert "hunter2" not in log.getvalue()
 
 
+@pytest.mark.usefixtures("log")
+def test_on_a_terminal_an_exception_shows_neither_variables_nor_secrets() -> None:
+    terminal = io.StringIO()
+    configure_logs(process="test", log_format="console", stream=terminal)
+    try:
+        signing_secret = "hunter3"
+        int(f"postgresql://me:hunter2@host/{len(signing_secret)}")
+    except ValueError:
+        structlog.stdlib.get_logger("a").exception("broke")
+
+    assert "ValueError" in terminal.getvalue()
+    assert "hunter2" not in terminal.getvalue()
+    assert terminal.getvalue().count("hunter3") == 0
+
+
+def test_what_a_sdk_says_of_each_of_its_calls_is_not_logged(log: io.StringIO) -> None:
+    logging.getLogger("stripe").info("message='Request to Stripe api' path=/v1/customers/cus_1")
+
+    assert lines(log) == []
+
+
 @pytest.mark.parametrize("text", ["a normal sentence", "task-force", "https://example.com/path", "hf"])
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redact_text(text) == text
