@@ -182,6 +182,7 @@ class Refund(msgspec.Struct):
     currency: str
     status: str | None = None
     payment_intent: str | None = None
+    metadata: dict[str, str] | None = None
 
 
 class BalanceChange(msgspec.Struct):
