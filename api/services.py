@@ -18,6 +18,7 @@ from api.settings import ApiSettings
 from ledger.database import Database
 from ledger.reads import read_heads
 from ledger.writer import LedgerWriter
+from workers import admission
 from workers.batches import read_batch
 from workers.context import GenerationContext, open_context
 from workers.generations import terminal_of
@@ -70,6 +71,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
                 name="holdfast web",
                 max_size=POOL_SIZE,
                 statement_timeout_s=platform.database_timeout_s,
+                warm_up=admission.WARM_UP,
             )
         )
         requests_database = await stack.enter_async_context(

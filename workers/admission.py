@@ -49,6 +49,15 @@ _log = structlog.stdlib.get_logger(__name__)
 RESEND_AFTER_S: Final = 2
 """The outbox takes over if no worker has claimed a generation by then."""
 
+_NOBODY: Final = UUID(int=0)
+
+WARM_UP: Final[tuple[Statement, ...]] = (
+    (sql.FIND_REPLAY, {"account_id": _NOBODY, "idempotency_sha256": bytes(32)}),
+    (sql.READ_TIER, {"account_id": _NOBODY}),
+    (sql.COUNT_AHEAD_OF_NEXT, {"account_id": _NOBODY, "tier": Tier.free, "provider": "", "most": 0}),
+)
+"""What the connections of whoever admits are warmed up with: all that is read before a generation is written."""
+
 
 class Admitted(Struct, frozen=True):
     """A generation that was taken on; `replayed` if an earlier request under the same key had done so."""

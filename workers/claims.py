@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from ledger.batch import Statement
 from ledger.database import Database
 from ledger.rows import to_us
 from workers.call_records import Call, encode_calls
@@ -19,6 +20,16 @@ from workers.tiers import Tier
 LEASE_S: Final = 5.0
 LEASE_MARGIN_S: Final = 0.5
 """We stop appending this long before the database lets anyone else begin."""
+
+NO_TIER: Final = -1
+
+WARM_UP: Final[tuple[Statement, ...]] = (
+    (
+        sql.CLAIM_NEXT_GENERATION,
+        {"owner": UUID(int=0), "lease": f"{LEASE_S} s", "tiers": [NO_TIER], "full_providers": []},
+    ),
+)
+"""What a worker's connections are warmed up with."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from ledger.database import Database
 from ledger.errors import Contended
 from ledger.writer import LedgerWriter
+from workers import claims
 from workers.answering import Answerer
 from workers.breakers import Breakers
 from workers.broker import make_sending_broker
@@ -74,6 +75,7 @@ class WorkerRuntime:
                     name="holdfast worker",
                     max_size=POOL_SIZE,
                     statement_timeout_s=settings.database_timeout_s,
+                    warm_up=claims.WARM_UP,
                 )
             )
             announcer = await stack.enter_async_context(BalanceAnnouncer(settings.redis_url))

@@ -1,16 +1,19 @@
 """Borrowed connections: what commits when, and what becomes of those that the server has dropped."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from ledger.database import Database
+from ledger.batch import Statement
+from ledger.database import WARM_UP_TIMES, Database
 from tests.waiting import eventually
+from workers import admission, claims
 
 
 @pytest.fixture
@@ -86,3 +89,29 @@ async def test_a_connection_that_the_server_dropped_is_replaced_before_anyone_ge
         async with borrow() as connection:
             assert connection.info.backend_pid != first
             assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
+
+
+async def test_nobody_is_the_first_on_a_connection_to_run_what_it_was_warmed_up_with(database_url: str) -> None:
+    ask = "SELECT count(*) FROM events WHERE account_id = %(account_id)s"
+    missing = "SELECT count(*) FROM no_table_of_ours"
+    warm_up: tuple[Statement, ...] = ((missing, {}), (ask, {"account_id": uuid4()}))
+
+    async with Database(database_url, max_size=1, warm_up=warm_up) as database, database.autocommit() as connection:
+        await connection.execute(ask, {"account_id": uuid4()})
+        cursor = await connection.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%FROM events%'"
+        )
+        plans = await cursor.fetchall()
+
+    assert plans == [(WARM_UP_TIMES - 5, 5)], "prepared the second time, planned five times for itself, then for all"
+
+
+@pytest.mark.parametrize("warm_up", [admission.WARM_UP, claims.WARM_UP])
+async def test_what_connections_are_warmed_up_with_finds_and_changes_nothing(
+    database_url: str, warm_up: Sequence[Statement]
+) -> None:
+    async with Database(database_url, max_size=1, warm_up=warm_up) as database, database.autocommit() as connection:
+        cursor = await connection.execute("SELECT count(*) FROM pg_prepared_statements WHERE generic_plans > 0")
+        row = await cursor.fetchone()
+
+    assert row == (len(warm_up),), "all of them could run"
