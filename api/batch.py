@@ -21,7 +21,7 @@ from api.freezes import (
     opened_view,
     rolled_back_view,
 )
-from api.movements import AdjustRequest, ChargeRequest, GrantRequest, TopUpRequest
+from api.movement_requests import AdjustRequest, ChargeRequest, GrantRequest, TopUpRequest
 from api.principal import ADMINS, MOVERS, Principal
 from api.problems import problem_of
 from api.requests import ApiRequest, checked_key

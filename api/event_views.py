@@ -5,9 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from api.answers import Answer
 from api.fields import credits_of, us_moment
-from ledger.batch import Outcome
 from ledger.events import Event
 from ledger.rows import from_us
 
@@ -51,11 +49,3 @@ def event_view(event: Event, *, seq: int | None = None) -> EventView:
         effective_at=us_moment(body.effective_at_us) or recorded_at,
         hash=event.hash.hex(),
     )
-
-
-def event_answer(outcome: Outcome) -> Answer[EventView]:
-    """Answer a command with its event: 201, and the same again when the command is repeated.
-
-    `seq` stays null here even where a repeated command's event is sealed by now, because the bytes must not change.
-    """
-    return Answer(event_view(outcome.event), status=201, replayed=outcome.replayed)

@@ -12,7 +12,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from api.event_views import EventView, event_view
-from api.movements import AdjustRequest, TopUpRequest
+from api.movement_requests import AdjustRequest, TopUpRequest
 from api.principal import Principal, Role
 from ledger import reads
 from ledger.accounts import open_account
