@@ -19,7 +19,8 @@ from ledger.writer import LedgerWriter
 from tests.builders import charge, open_account, top_up
 from tests.fakes import s3_server
 from tests.fakes.s3_server import Bucket
-from workers.checkpoints.bucket import BucketPlace, BucketSettings
+from workers.checkpoints.bucket import BucketPlace
+from workers.checkpoints.bucket_settings import BucketSettings
 from workers.checkpoints.files import FilePlace
 from workers.checkpoints.place import PlaceUnreachable
 from workers.checkpoints.publisher import Publisher

@@ -13,7 +13,7 @@ from ledger.checkpoints import LogForked, SignedCheckpoint, append, check_extend
 from ledger.database import Database
 from ledger.merkle import EMPTY_ROOT
 from ledger.notes import NoteRejected, SigningKey
-from workers.checkpoints.bucket import BucketPlace, BucketSettings
+from workers.checkpoints.bucket_settings import BucketSettings
 from workers.checkpoints.files import FilePlace
 from workers.checkpoints.place import Place, PlaceUnreachable
 from workers.signing import VARIABLE, signing_key
@@ -63,6 +63,9 @@ class Publisher:
         if key is not None and directory:
             places.append(FilePlace(Path(directory) / FOLDER, key.verifier))
         if key is not None and bucket is not None:
+            # Here, so that processes without a bucket do not wait for boto3 to load.
+            from workers.checkpoints.bucket import BucketPlace  # noqa: PLC0415
+
             places.append(BucketPlace(bucket))
         return cls(key, places)
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from workers.media.bucket import BucketStore
 from workers.media.local import LocalStore
 from workers.media.settings import MediaSettings
 from workers.media.signing import url_signer
@@ -28,6 +27,9 @@ def open_media(environment: Mapping[str, str]) -> Media:
     """
     settings = MediaSettings.from_environment(environment)
     if settings.bucket:
+        # Here, so that processes without a bucket do not wait for boto3 to load.
+        from workers.media.bucket import BucketStore  # noqa: PLC0415
+
         return Media(settings, BucketStore(settings))
     if settings.folder is None:
         return Media(settings, UnsetStore())
