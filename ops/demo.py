@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import click
 import httpx
 import msgspec
 
 from ledger.amounts import format_credits
 from ops import demo_account
+from ops.command import data_dir_option, json_option, run
 from ops.demo_client import DemoClient, Run
 from ops.errors import CannotReach, CheckFailed
 from ops.installation import Installation, free_port
@@ -37,6 +39,16 @@ class Address(msgspec.Struct, frozen=True):
 
     url: str
     key: str
+
+
+@click.command("demo")
+@click.option("--url", help="An instance that is up; else the one here, else one for the length of the story.")
+@click.option("--key", help="A key of the role user for that instance.")
+@data_dir_option
+@json_option
+def demo_command(url: str | None, key: str | None, data_dir: Path, as_json: bool) -> None:
+    """Tell the whole story: balance, stream, cut and resume, cancel, and the events it left."""
+    run(lambda output: demo(DataDirectory(data_dir), url=url, key=key, output=output), as_json=as_json)
 
 
 async def demo(directory: DataDirectory, *, url: str | None, key: str | None, output: Output) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
+import click
 import httpx
 
 from ops.checks.finding import Finding, State, judge, unreachable
@@ -15,6 +17,7 @@ from ops.checks.payments import check_gateways, check_payments
 from ops.checks.postgres import check_postgres
 from ops.checks.redis import check_redis
 from ops.checks.signing import check_signing
+from ops.command import data_dir_option, json_option, run
 from ops.endpoints import reached_database
 from ops.errors import CannotReach, CheckFailed
 from ops.instance import DataDirectory
@@ -22,6 +25,14 @@ from ops.output import Output
 
 ANSWER_TIMEOUT_S: Final = 5
 MARKS: Final = {State.fine: "ok  ", State.wrong: "BAD ", State.unreachable: "?   "}
+
+
+@click.command("doctor")
+@data_dir_option
+@json_option
+def doctor_command(data_dir: Path, as_json: bool) -> None:
+    """Say what is wrong with this installation, and how to mend it."""
+    run(lambda output: doctor(DataDirectory(data_dir), output), as_json=as_json)
 
 
 async def doctor(directory: DataDirectory, output: Output) -> None:

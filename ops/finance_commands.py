@@ -184,6 +184,3 @@ def _rolled_lines(shown: list[ReportRollforward]) -> list[str]:
         lines += [f"  {name:<14} {amount:>28}" for name, amount in rolled.movements.items()]
         lines += [f"  {'closing':<14} {rolled.closing:>28}"]
     return lines
-
-
-FINANCE_COMMANDS: Final[tuple[click.Command, ...]] = (export_command, rollforward, close, periods, policy)

@@ -12,6 +12,7 @@ from ledger import statements
 from ledger.database import Database
 from ops.command import data_dir_option, json_option, run
 from ops.errors import CheckFailed
+from ops.lazy_commands import LazyCommands
 from ops.opened_ledger import ACTOR
 from ops.output import Output
 from ops.payment_views import (
@@ -36,7 +37,7 @@ _limit_option: Final = click.option(
 )
 
 
-@click.group("payments")
+@click.group("payments", commands=LazyCommands(refund="ops.payment_refunds:refund_command"))
 def payments() -> None:
     """Look at webhooks, payments that fit nothing, and orders; give money back."""
 

@@ -230,13 +230,3 @@ def key_command(name: str | None, data_dir: Path, as_json: bool) -> None:
         output.result(document, f"{VARIABLE}={key.text()}", f"verifier key: {key.verifier}")
 
     run(work, as_json=as_json)
-
-
-PROOF_COMMANDS: Final = (
-    verify_command,
-    checkpoint_command,
-    prove_command,
-    check_proof_command,
-    replay_command,
-    key_command,
-)

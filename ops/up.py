@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import click
 import msgspec
 
 from ops import demo_account
+from ops.command import data_dir_option, json_option, run
 from ops.demo_account import DemoAccount
 from ops.installation import Installation, free_port
 from ops.instance import DataDirectory
@@ -24,6 +26,20 @@ class Options(msgspec.Struct, frozen=True):
     host: str
     port: int
     workers: int
+
+
+@click.command("up")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any that is free."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@data_dir_option
+@json_option
+def up_command(host: str, port: int, workers: int, data_dir: Path, as_json: bool) -> None:
+    """Run everything, embedded servers included where no URL is set, until Ctrl-C."""
+    options = Options(data_dir=data_dir, host=host, port=port, workers=workers)
+    run(lambda output: up(options, output), as_json=as_json)
 
 
 async def up(options: Options, output: Output) -> None:
