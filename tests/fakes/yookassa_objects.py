@@ -111,8 +111,9 @@ def new_refund(request: Mapping[str, Any], *, refund_id: str, at_us: int) -> Obj
         "amount": plain_amount(request["amount"]),
         "created_at": moment(at_us),
     }
-    if request.get("description"):
-        refund["description"] = request["description"]
+    for name in ("description", "metadata"):
+        if request.get(name):
+            refund[name] = request[name]
     if "receipt" in request:
         refund["receipt_registration"] = "pending"
     return refund
@@ -152,6 +153,7 @@ def check_refund(request: Mapping[str, Any], payment: Object | None) -> None:
     """Refuse what the real one refuses of a refund."""
     check_amount(request.get("amount"))
     check_text(request.get("description"), "description", 250)
+    check_metadata(request.get("metadata"))
     if payment is None:
         raise Refusal("payment_id", "Payment doesn't exist or access denied")
     if payment["status"] != "succeeded":

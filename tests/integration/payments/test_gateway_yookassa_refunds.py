@@ -1,6 +1,7 @@
 """Refunds at YooKassa, and the receipts that Russian law wants with payments and refunds."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -56,6 +57,7 @@ async def test_a_refund_gives_back_what_was_asked_for(gateway: YooKassa, server:
         "payment_id": payment.payment_id,
         "amount": {"value": "90.00", "currency": "RUB"},
         "description": "asked for by the customer",
+        "metadata": {"key_sha256": hashlib.sha256(KEY.encode()).hexdigest()},
     }
     assert await refund_told(gateway, server.notifications[-1:]) == fact
 
@@ -69,6 +71,18 @@ async def test_a_refund_asked_for_again_and_at_once_gives_back_once(gateway: Yoo
 
     assert len(server.refunds) == 1
     assert all(fact == facts[0] for fact in facts)
+
+
+async def test_a_refund_asked_for_again_after_a_day_gives_back_once(gateway: YooKassa, server: FakeYooKassa) -> None:
+    payment = await a_payment(gateway, server)
+    first = await gateway.refund(payment.payment_id, rubles("90.00"), key=KEY, reason="")
+    server.advance(hours=25)
+
+    again = await gateway.refund(payment.payment_id, rubles("90.00"), key=KEY, reason="")
+    other = await gateway.refund(payment.payment_id, rubles("90.00"), key="other", reason="")
+
+    assert again == first
+    assert sorted(server.refunds) == sorted((first.refund_id, other.refund_id))
 
 
 async def test_another_key_is_another_refund(gateway: YooKassa, server: FakeYooKassa) -> None:

@@ -121,8 +121,15 @@ class YooKassa:
         return payment_fact(payment)
 
     async def refund(self, payment_id: str, amount: Money, *, key: str, reason: str) -> RefundFact:
-        """Give money back. The receipt of a part is made after the payment; of the whole, YooKassa makes it itself."""
-        request = requests.refund_request(payment_id, amount, reason=reason)
+        """Give money back. The receipt of a part is made after the payment; of the whole, YooKassa makes it itself.
+
+        YooKassa knows a key for a day. Whoever repeats it later finds the refund by what was put into it.
+        """
+        async with aclosing(listing.refunds_of(self._http, payment_id)) as refunds:
+            async for refund in refunds:
+                if requests.is_made_under(refund, key):
+                    return refund_fact(refund)
+        request = requests.refund_request(payment_id, amount, key=key, reason=reason)
         if self._vat_code is not None:
             payment = await self._http.get(f"payments/{payment_id}", Payment)
             if money(payment.amount) != amount:

@@ -62,6 +62,18 @@ async def payment_of(http: YooKassaHttp, order_id: UUID, *, since_us: int, until
     return None
 
 
+async def refunds_of(http: YooKassaHttp, payment_id: str) -> AsyncGenerator[Refund, None]:
+    """Yield all refunds of a payment, newest first.
+
+    Raises:
+        GatewayError: there are too many to look through.
+    """
+    filters = {"payment_id": payment_id, "limit": str(PAGE)}
+    async for page in _pages(http, "refunds", RefundPage, filters, max_pages=MAX_SEARCHED_PAGES):
+        for refund in page.items:
+            yield refund
+
+
 async def _pages(
     http: YooKassaHttp, path: str, kind: type[Page], filters: dict[str, str], *, max_pages: int = MAX_PAGES
 ) -> AsyncGenerator[Page, None]:

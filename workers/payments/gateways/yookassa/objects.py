@@ -77,6 +77,7 @@ class Refund(Struct, frozen=True):
     status: Status
     amount: Amount
     created_at: datetime
+    metadata: dict[str, Any] | None = None
     cancellation_details: Cancellation | None = None
 
 

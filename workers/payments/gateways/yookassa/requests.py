@@ -8,13 +8,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from workers.payments.gateway import GatewayError, Purchase, SavedCharge
-from workers.payments.gateways.yookassa.objects import Payment
+from workers.payments.gateways.yookassa.objects import Payment, Refund
 from workers.payments.gateways.yookassa.translating import NAME
 from workers.payments.money import Money
 
 MAX_DESCRIPTION: Final = 128
 MAX_REASON: Final = 250
 MAX_KEY: Final = 64
+
+KEY_SHA256: Final = "key_sha256"
+"""In the metadata of a refund: what it was made under."""
 
 RECEIPT_EMAIL: Final = "receipt_email"
 """Where a payment keeps the address for the receipt of a refund that is made later. YooKassa has it from us anyhow."""
@@ -66,10 +69,19 @@ def charge_request(charge: SavedCharge, vat_code: int | None) -> dict[str, Any]:
     }
 
 
-def refund_request(payment_id: str, amount: Money, *, reason: str) -> dict[str, Any]:
+def refund_request(payment_id: str, amount: Money, *, key: str, reason: str) -> dict[str, Any]:
     """Return the request for a refund. Of a whole payment YooKassa makes the receipt by itself, after the payment's."""
-    request: dict[str, Any] = {"payment_id": payment_id, "amount": _amount(amount)}
+    request: dict[str, Any] = {
+        "payment_id": payment_id,
+        "amount": _amount(amount),
+        "metadata": {KEY_SHA256: _digest(key)},
+    }
     return {**request, "description": reason[:MAX_REASON]} if reason else request
+
+
+def is_made_under(refund: Refund, key: str) -> bool:
+    """Whether a refund was asked for with this key."""
+    return (refund.metadata or {}).get(KEY_SHA256) == _digest(key)
 
 
 def refund_receipt(payment: Payment, amount: Money, vat_code: int) -> dict[str, Any]:
@@ -87,7 +99,11 @@ def refund_receipt(payment: Payment, amount: Money, vat_code: int) -> dict[str, 
 
 def idempotence_key(key: str) -> str:
     """Return a key of ours in the length that YooKassa takes."""
-    return key if len(key) <= MAX_KEY and key.isascii() else hashlib.sha256(key.encode()).hexdigest()
+    return key if len(key) <= MAX_KEY and key.isascii() else _digest(key)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _payment(
