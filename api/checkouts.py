@@ -17,7 +17,8 @@ from api.principal import EVERYONE, RUNNERS
 from api.requests import ApiRequest
 from api.shop_views import PriceAnswer
 from workers.payments.catalogue.given import Country, Currency
-from workers.payments.checkout import Checkout, CheckoutWish, get_checkout, start_checkout
+from workers.payments.checkout import CheckoutWish, get_checkout, start_checkout
+from workers.payments.orders import Order
 
 MAX_URL_CHARACTERS: Final = 2_000
 
@@ -118,7 +119,7 @@ async def read(checkout_id: FromPath[UUID], request: ApiRequest) -> Answer[Check
     return Answer(checkout_answer(await get_checkout(request.services.database, checkout_id, account_id=scope)))
 
 
-def checkout_answer(found: Checkout) -> CheckoutAnswer:
+def checkout_answer(found: Order) -> CheckoutAnswer:
     """Show an order."""
     return CheckoutAnswer(
         id=found.id,

@@ -28,16 +28,17 @@ from api.shop_views import (
     region_version_answer,
 )
 from workers.payments.catalogue import (
+    PACK,
+    PLAN,
+    REGION,
     PackRequest,
     PlanRequest,
     RegionRequest,
-    define_pack,
-    define_plan,
-    define_region,
-    newest_regions,
+    define_version,
+    list_versions,
+    newest_versions,
 )
-from workers.payments.catalogue.offers import offered_packs, offered_plans
-from workers.payments.catalogue.versions import PACK, PLAN, REGION, list_versions
+from workers.payments.catalogue.offers import offered
 
 _NAME = r"[a-z0-9]([a-z0-9_-]{0,98}[a-z0-9])?"
 ShopName = Annotated[
@@ -50,7 +51,7 @@ async def list_packs(
     request: ApiRequest, in_currency: InCurrency = None, in_country: InCountry = None
 ) -> Answer[Page[PackAnswer]]:
     """List the packs that are for sale in a currency to a country, the cheapest first; always in one page."""
-    offers = await offered_packs(request.services.database, currency=in_currency, country=in_country)
+    offers = await offered(request.services.database, PACK, currency=in_currency, country=in_country)
     language = wanted_language(request.scope["headers"])
     return Answer(Page([pack_answer(offer, language) for offer in offers], None))
 
@@ -60,7 +61,7 @@ async def list_plans(
     request: ApiRequest, in_currency: InCurrency = None, in_country: InCountry = None
 ) -> Answer[Page[PlanAnswer]]:
     """List the plans that are for sale in a currency to a country, the cheapest first; always in one page."""
-    offers = await offered_plans(request.services.database, currency=in_currency, country=in_country)
+    offers = await offered(request.services.database, PLAN, currency=in_currency, country=in_country)
     language = wanted_language(request.scope["headers"])
     return Answer(Page([plan_answer(offer, language) for offer in offers], None))
 
@@ -68,7 +69,7 @@ async def list_plans(
 @get("/v1/regions", opt={"roles": EVERYONE})
 async def list_regions(request: ApiRequest) -> Answer[Page[RegionAnswer]]:
     """List the regions that there are prices for, by name; always in one page."""
-    regions = await newest_regions(request.services.database)
+    regions = await newest_versions(request.services.database, REGION)
     return Answer(Page([region_answer(version.definition) for version in regions.values()], None))
 
 
@@ -77,7 +78,7 @@ async def define_one_pack(
     name: ShopName, data: JSONBody[PackRequest], request: ApiRequest
 ) -> Answer[PackVersionAnswer]:
     """Add a pack, or its next version. Who did so is recorded; what was ordered before keeps its version."""
-    version = await define_pack(request.services.database, name, data, changed_by=request.principal.actor)
+    version = await define_version(request.services.database, PACK, name, data, changed_by=request.principal.actor)
     return Answer(pack_version_answer(version))
 
 
@@ -86,7 +87,7 @@ async def define_one_plan(
     name: ShopName, data: JSONBody[PlanRequest], request: ApiRequest
 ) -> Answer[PlanVersionAnswer]:
     """Add a plan, or its next version. Who did so is recorded; subscriptions that there are keep their version."""
-    version = await define_plan(request.services.database, name, data, changed_by=request.principal.actor)
+    version = await define_version(request.services.database, PLAN, name, data, changed_by=request.principal.actor)
     return Answer(plan_version_answer(version))
 
 
@@ -95,7 +96,7 @@ async def define_one_region(
     name: ShopName, data: JSONBody[RegionRequest], request: ApiRequest
 ) -> Answer[RegionVersionAnswer]:
     """Add a region, or change its countries. Its currency and how it is taxed stay, for prices were set for them."""
-    version = await define_region(request.services.database, name, data, changed_by=request.principal.actor)
+    version = await define_version(request.services.database, REGION, name, data, changed_by=request.principal.actor)
     return Answer(region_version_answer(version))
 
 

@@ -12,12 +12,12 @@ import psycopg
 from ledger.database import Database
 from ledger.rows import to_us
 from tests.payments import CREDIT, PlainGateway, paid, place_order
-from workers.payments.catalogue import PlanRequest, RegionRequest, define_plan, define_region
+from workers.payments.catalogue import PLAN, REGION, PlanRequest, RegionRequest, define_version
 from workers.payments.facts import PaymentFact, Period, SavedMethod, SubscriptionFact, SubscriptionStatus
 from workers.payments.gateway import RenewedBy, SavedCharge
 from workers.payments.money import Money
 
-REGION: Final = "us"
+US: Final = "us"
 CARD: Final = SavedMethod(customer_id="customer", method_id="card", label="Visa •• 4242")
 
 _numbers = itertools.count(1)
@@ -35,20 +35,20 @@ MARCH: Final = Period(at(2026, 3, 31, 12), at(2026, 4, 30, 12))
 
 async def offer_plans(database: Database, **fields: Any) -> None:
     """Offer `basic` for ten dollars and 1,000 credits, and `pro` for thirty and 4,000; the fields are for both."""
-    await define_region(database, REGION, RegionRequest(currency="USD", tax_inclusive=True), changed_by="test")
+    await define_version(database, REGION, US, RegionRequest(currency="USD", tax_inclusive=True), changed_by="test")
     for name, price, amount in (("basic", "10.00", "1000"), ("pro", "30.00", "4000")):
         given: dict[str, Any] = {
             "titles": {"en": name.title()},
             "credits_per_period": amount,
-            "prices": {REGION: price},
+            "prices": {US: price},
             **fields,
         }
-        await define_plan(database, name, msgspec.convert(given, PlanRequest), changed_by="test")
+        await define_version(database, PLAN, name, msgspec.convert(given, PlanRequest), changed_by="test")
 
 
 def order_plan(url: str, account_id: UUID, **fields: object) -> UUID:
     """Write an order for the plan `basic`, unless the fields say otherwise."""
-    return place_order(url, account_id, **{"purpose": "plan", "product": "basic", "region": REGION, **fields})
+    return place_order(url, account_id, **{"purpose": "plan", "product": "basic", "region": US, **fields})
 
 
 def subscription(order_id: UUID | None, account_id: UUID | None, **fields: Any) -> SubscriptionFact:
@@ -58,7 +58,7 @@ def subscription(order_id: UUID | None, account_id: UUID | None, **fields: Any) 
         order_id=order_id,
         account_id=account_id,
         status=SubscriptionStatus.active,
-        price_key=f"basic:1:{REGION}",
+        price_key=f"basic:1:{US}",
         period=JANUARY,
         asked_at_us=JANUARY.begins_us,
         saved_method=CARD,

@@ -17,14 +17,14 @@ from tests.fakes.stripe_server import FakeStripe
 from tests.payments import CREDIT, place_order
 from workers.payments.auto_top_up.topping_up import top_up_accounts
 from workers.payments.auto_top_up.wishes import AutoTopUpWish, ShownAutoTopUp, set_auto_top_up, show_auto_top_up
-from workers.payments.catalogue import PackRequest, RegionRequest, define_pack, define_region
+from workers.payments.catalogue import PACK, REGION, PackRequest, RegionRequest, define_version
 from workers.payments.context import PaymentContext
 from workers.payments.gateway import Purchase
 from workers.payments.gateways.registry import Gateways
 from workers.payments.money import Money
 from workers.payments.settling import settle
 
-REGION: Final = "us"
+US: Final = "us"
 BOUGHT: Final = 1_000 * CREDIT
 """What the first pack brings, that the card is kept with."""
 
@@ -44,12 +44,12 @@ class Clock:
 
 async def offer_packs(database: Database) -> None:
     """Offer `small`, 100 credits for two dollars, and `large`, 1,000 for ten; and `yen`, in Japan only."""
-    await define_region(database, REGION, RegionRequest(currency="USD", tax_inclusive=True), changed_by="test")
-    await define_region(database, "jp", RegionRequest(currency="JPY", tax_inclusive=True), changed_by="test")
-    packs = {"small": ("100", {REGION: "2.00", "jp": "300"}), "large": ("1000", {REGION: "10.00"})}
+    await define_version(database, REGION, US, RegionRequest(currency="USD", tax_inclusive=True), changed_by="test")
+    await define_version(database, REGION, "jp", RegionRequest(currency="JPY", tax_inclusive=True), changed_by="test")
+    packs = {"small": ("100", {US: "2.00", "jp": "300"}), "large": ("1000", {US: "10.00"})}
     for name, (amount, prices) in packs.items():
         given: dict[str, Any] = {"titles": {"en": name.title()}, "credits": amount, "prices": prices}
-        await define_pack(database, name, msgspec.convert(given, PackRequest), changed_by="test")
+        await define_version(database, PACK, name, msgspec.convert(given, PackRequest), changed_by="test")
 
 
 class Wallet:
@@ -65,7 +65,7 @@ class Wallet:
     async def open(self) -> None:
         """Open the account and buy a pack with a card that is kept."""
         await self.context.writer.submit(open_account(self.account_id))
-        order_id = place_order(self.url, self.account_id, gateway="stripe", region=REGION)
+        order_id = place_order(self.url, self.account_id, gateway="stripe", region=US)
         purchase = Purchase(
             order_id=order_id,
             account_id=self.account_id,

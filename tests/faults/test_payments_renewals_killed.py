@@ -17,7 +17,7 @@ from tests.builders import open_account
 from tests.fakes.yookassa_server import FakeYooKassa
 from tests.ledger_state import check_everything
 from tests.payments import CREDIT
-from tests.subscribed import REGION, offer_plans, order_plan
+from tests.subscribed import US, offer_plans, order_plan
 from workers.payments.context import PaymentContext
 from workers.payments.gateway import Purchase
 from workers.payments.gateways.registry import Gateways
@@ -55,7 +55,7 @@ async def subscribe(context: PaymentContext, server: FakeYooKassa, url: str) -> 
             title="Basic",
             price=Money(1_000, "USD"),
             return_url="https://shop.example/thanks",
-            price_key=f"basic:1:{REGION}",
+            price_key=f"basic:1:{US}",
             months=1,
             save_method=True,
         )

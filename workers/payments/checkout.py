@@ -6,7 +6,6 @@ gateway one object. Nothing here credits anything; that takes the gateway's own 
 """
 
 import hashlib
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,26 +15,15 @@ from msgspec.structs import replace
 
 from ledger.database import Database
 from ledger.errors import IdempotencyKeyReused
-from workers.payments.catalogue import (
-    current_pack,
-    current_plan,
-    pack_version,
-    plan_version,
-    price_key,
-    title_of,
-)
+from workers.payments.catalogue import PACK, PLAN, current_offer, pack_version, plan_version, price_key, title_of
 from workers.payments.catalogue.definitions import FALLBACK
 from workers.payments.errors import AlreadySubscribed, CheckoutExpired, CheckoutNotFound, PlanNotSoldHere
 from workers.payments.facts import SubscriptionStatus
 from workers.payments.gateway import Gateway, Purchase
 from workers.payments.gateways.registry import Gateways
-from workers.payments.money import Money
 from workers.payments.ordering import NewOrder, place_order
-from workers.payments.orders import Order, OrderState, Purpose, find_order, sql
+from workers.payments.orders import START_WITHIN_S, Order, find_order, sql
 from workers.payments.subscriptions.rows import subscription_of
-
-START_WITHIN_S: Final = 12 * 3600
-"""Gateways remember an idempotency key for a day or so. After that a repetition could make a second object."""
 
 GOING_ON: Final = frozenset({SubscriptionStatus.active, SubscriptionStatus.past_due, SubscriptionStatus.paused})
 
@@ -82,25 +70,6 @@ class StartedCheckout(Struct, frozen=True, kw_only=True):
     replayed: bool
 
 
-class Checkout(Struct, frozen=True, kw_only=True):
-    """An order as its owner sees it."""
-
-    id: UUID
-    account_id: UUID
-    gateway: str
-    purpose: Purpose
-    product: str
-    product_version: int
-    region: str
-    price: Money
-    tax_inclusive: bool
-    credits_microcredits: int
-    state: OrderState
-    created_at: datetime
-    paid_at: datetime | None
-    url: str | None
-
-
 async def start_checkout(database: Database, gateways: Gateways, wish: CheckoutWish) -> StartedCheckout:
     """Make an order at today's price and start it at its gateway; under the same key, the same one.
 
@@ -121,33 +90,16 @@ async def start_checkout(database: Database, gateways: Gateways, wish: CheckoutW
     return await _start(database, gateways, wish, order_id)
 
 
-async def get_checkout(database: Database, checkout_id: UUID, *, account_id: UUID | None) -> Checkout:
+async def get_checkout(database: Database, checkout_id: UUID, *, account_id: UUID | None) -> Order:
     """Return an order, of this account or of any.
 
     Raises:
         CheckoutNotFound: there is none, or it is another account's.
     """
-    parameters = {"id": checkout_id, "account_id": account_id, "start_within_s": START_WITHIN_S}
-    async with database.autocommit() as connection:
-        row = await (await connection.execute(sql.READ_ORDER_OF_ACCOUNT, parameters)).fetchone()
-    if row is None:
+    order = await find_order(database, checkout_id)
+    if order is None or account_id not in {None, order.account_id}:
         raise CheckoutNotFound(checkout_id)
-    return Checkout(
-        id=row[0],
-        account_id=row[1],
-        gateway=row[2],
-        purpose=row[3],
-        product=row[4],
-        product_version=row[5],
-        region=row[6],
-        price=Money(row[7], row[8]),
-        tax_inclusive=row[9],
-        credits_microcredits=row[10],
-        state=OrderState(row[11]),
-        created_at=row[12],
-        paid_at=row[13],
-        url=row[14],
-    )
+    return order
 
 
 async def _earlier(database: Database, wish: CheckoutWish) -> UUID | None:
@@ -175,15 +127,16 @@ async def _place(database: Database, gateway: Gateway, wish: CheckoutWish) -> UU
 
 
 async def _offered(database: Database, gateway: Gateway, wish: CheckoutWish) -> NewOrder:
+    buyer = {"currency": wish.currency, "country": wish.country}
     if wish.is_plan:
-        plan = await current_plan(database, wish.product, currency=wish.currency, country=wish.country)
+        offer = await current_offer(database, PLAN, wish.product, **buyer)
         if gateway.renewed_by == "nobody":
             raise PlanNotSoldHere(wish.product, gateway=gateway.name)
         await _check_without_plan(database, wish.account_id)
-        order = NewOrder.of_plan(plan, account_id=wish.account_id, gateway=gateway.name)
     else:
-        pack = await current_pack(database, wish.product, currency=wish.currency, country=wish.country)
-        order = NewOrder.of_pack(pack, account_id=wish.account_id, gateway=gateway.name)
+        offer = await current_offer(database, PACK, wish.product, **buyer)
+    purpose = "plan" if wish.is_plan else "pack"
+    order = NewOrder.of(offer, account_id=wish.account_id, gateway=gateway.name, purpose=purpose)
     return replace(order, language=wish.language, idempotency_sha256=wish.key_sha256, request_sha256=wish.sha256())
 
 

@@ -1,5 +1,6 @@
 """Orders: what we offered to whom, at which price. Written before a gateway hears of it; only the state changes."""
 
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, Final, Literal, Self, TypeAlias
 from uuid import UUID
@@ -14,6 +15,9 @@ from workers.payments.money import Money
 
 sql: Final = statements.load("workers.payments")
 
+START_WITHIN_S: Final = 12 * 3600
+"""Gateways remember an idempotency key for a day or so. After that a repetition could make a second object."""
+
 Purpose: TypeAlias = Literal["pack", "plan", "renewal", "auto_top_up"]
 
 
@@ -27,10 +31,9 @@ class OrderState(IntEnum):
     given_up = 3
 
 
-class Order(Struct, frozen=True, kw_only=True):
-    """One order."""
+class Terms(Struct, frozen=True, kw_only=True):
+    """What somebody is to have, and at which price. It stays so, whatever becomes of the catalogue."""
 
-    id: UUID
     account_id: UUID
     gateway: str
     purpose: Purpose
@@ -40,9 +43,19 @@ class Order(Struct, frozen=True, kw_only=True):
     price: Money
     tax_inclusive: bool
     credits_microcredits: int
+
+
+class Order(Terms, frozen=True, kw_only=True):
+    """One order."""
+
+    id: UUID
     expires_after_us: int | None
     state: OrderState
     subscription_id: str | None
+    created_at: datetime
+    paid_at: datetime | None
+    url: str | None
+    """Where its customer goes to pay."""
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:
@@ -61,6 +74,9 @@ class Order(Struct, frozen=True, kw_only=True):
             expires_after_us=row[11],
             state=OrderState(row[12]),
             subscription_id=row[13],
+            created_at=row[14],
+            paid_at=row[15],
+            url=row[16],
         )
 
     def expected(self, *, paid_at_us: int) -> Expected:
@@ -85,7 +101,8 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 async def find_order(database: Database, order_id: UUID) -> Order | None:
-    """Return an order; `None` if there is none, or not yet."""
+    """Return an order; `None` if there is none, or not yet. One that did not get to its gateway in time is given up."""
+    parameters = {"id": order_id, "start_within_s": START_WITHIN_S}
     async with database.autocommit() as connection:
-        row = await (await connection.execute(sql.FIND_ORDER, {"id": order_id})).fetchone()
+        row = await (await connection.execute(sql.FIND_ORDER, parameters)).fetchone()
     return None if row is None else Order.of_row(row)

@@ -46,7 +46,7 @@ async def settle_all(context: PaymentContext, *facts: Fact) -> list[str]:
 async def ordered(
     context: PaymentContext, account_id: UUID, period: Period, **plans: str
 ) -> tuple[SubscriptionFact, PaymentFact]:
-    """Offer plans and have `basic` ordered; return what the gateway tells then: the subscription, and a first payment."""
+    """Offer plans and have `basic` ordered; return what its gateway says then: a subscription and its first payment."""
     await offer_plans(context.database, **plans)
     order_id = order_plan(context.database.url, account_id)
     begun = subscription(order_id, account_id)

@@ -208,7 +208,7 @@ async def _insert(
     connection: AsyncConnection[Any], wish: AutoTopUp, offer: Offer[PackDefinition], now_us: int
 ) -> Attempt:
     assert wish.method is not None, "only what was saved is charged"
-    order = NewOrder.of_pack(offer, account_id=wish.account_id, gateway=wish.gateway, purpose="auto_top_up")
+    order = NewOrder.of(offer, account_id=wish.account_id, gateway=wish.gateway, purpose="auto_top_up")
     language = None if wish.locale is None else wish.locale.split("-", 1)[0]
     await connection.execute(*replace(order, language=language).statement())
     number = wish.last_number + 1

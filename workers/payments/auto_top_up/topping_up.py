@@ -28,7 +28,7 @@ from workers.payments.auto_top_up.attempts import (
 )
 from workers.payments.auto_top_up.choosing import Catalogue
 from workers.payments.auto_top_up.methods import sql
-from workers.payments.catalogue import newest_packs, pack_version, title_of
+from workers.payments.catalogue import PACK, newest_versions, pack_version, title_of
 from workers.payments.catalogue.definitions import FALLBACK
 from workers.payments.context import PaymentContext
 from workers.payments.errors import PaymentError
@@ -63,7 +63,7 @@ async def top_up_accounts(context: PaymentContext, *, clock_us: Callable[[], int
         rows = await (await connection.execute(sql.CLAIM_DUE_TOP_UPS, parameters)).fetchall()
     if not rows:
         return 0
-    catalogue = Catalogue(await newest_packs(context.database))
+    catalogue = Catalogue(await newest_versions(context.database, PACK))
 
     async def see_to(account_id: UUID) -> None:
         try:

@@ -14,7 +14,7 @@ from ledger.rows import from_us
 from workers.payments.auto_top_up.choosing import Catalogue, offer_for
 from workers.payments.auto_top_up.methods import find_method, sql
 from workers.payments.auto_top_up.months import Month, month_at
-from workers.payments.catalogue import newest_packs, newest_regions, region_meant
+from workers.payments.catalogue import PACK, REGION, newest_versions, region_meant
 from workers.payments.errors import AutoTopUpNotFound, CurrencyNotOffered, InvalidAutoTopUp, SavedMethodMissing
 from workers.payments.facts import SavedMethod
 from workers.payments.gateways.registry import Gateways
@@ -158,9 +158,9 @@ async def charged_in(connection: AsyncConnection[Any], wish: AutoTopUp, month: M
 
 async def _region(database: Database, wish: AutoTopUpWish) -> str:
     """Return where an account buys, and make sure that something is sold there that the cap allows."""
-    regions = (version.definition for version in (await newest_regions(database)).values())
+    regions = (version.definition for version in (await newest_versions(database, REGION)).values())
     region = region_meant(regions, currency=wish.monthly_cap.currency, country=wish.country).name
-    catalogue = Catalogue(await newest_packs(database))
+    catalogue = Catalogue(await newest_versions(database, PACK))
     if wish.pack is not None:
         price = catalogue.offer(wish.pack, region).price.money
     else:

@@ -13,23 +13,25 @@ from workers.payments.catalogue.definitions import (
     title_of,
 )
 from workers.payments.catalogue.given import PackRequest, PlanRequest, RegionRequest
-from workers.payments.catalogue.offers import Offer, current_pack, current_plan, region_meant
+from workers.payments.catalogue.offers import Offer, current_offer, region_meant
 from workers.payments.catalogue.versions import (
+    PACK,
+    PLAN,
+    REGION,
     Kind,
     Version,
-    define_pack,
-    define_plan,
-    define_region,
+    define_version,
     list_versions,
-    newest_packs,
-    newest_plans,
-    newest_regions,
+    newest_versions,
     pack_version,
     plan_version,
 )
 
 __all__ = [
     "LANGUAGES",
+    "PACK",
+    "PLAN",
+    "REGION",
     "Kind",
     "Language",
     "Offer",
@@ -41,15 +43,10 @@ __all__ = [
     "Region",
     "RegionRequest",
     "Version",
-    "current_pack",
-    "current_plan",
-    "define_pack",
-    "define_plan",
-    "define_region",
+    "current_offer",
+    "define_version",
     "list_versions",
-    "newest_packs",
-    "newest_plans",
-    "newest_regions",
+    "newest_versions",
     "pack_version",
     "plan_version",
     "price_key",

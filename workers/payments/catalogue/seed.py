@@ -9,7 +9,7 @@ import msgspec
 from ledger.database import Database
 from workers.payments.catalogue.definitions import Region
 from workers.payments.catalogue.given import PackRequest, PlanRequest, ProductName, RegionRequest
-from workers.payments.catalogue.versions import put_pack, put_plan, put_region, sql
+from workers.payments.catalogue.versions import PACK, PLAN, REGION, put_version, sql
 
 AUTHOR: Final = "catalogue.toml"
 
@@ -35,11 +35,11 @@ async def seed_shop(database: Database) -> list[str]:
         if cast("tuple[bool]", row)[0]:
             return []
         for name, region in seed.region.items():
-            await put_region(connection, name, region, changed_by=AUTHOR)
+            await put_version(connection, REGION, name, region, changed_by=AUTHOR)
         for name, pack in seed.pack.items():
-            await put_pack(connection, name, pack, changed_by=AUTHOR)
+            await put_version(connection, PACK, name, pack, changed_by=AUTHOR)
         for name, plan in seed.plan.items():
-            await put_plan(connection, name, plan, changed_by=AUTHOR)
+            await put_version(connection, PLAN, name, plan, changed_by=AUTHOR)
     return [*seed.pack, *seed.plan]
 
 

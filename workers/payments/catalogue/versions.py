@@ -1,7 +1,7 @@
 """The versions of regions, packs and plans in Postgres: they never change, and each says who made it and when."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from psycopg import AsyncConnection
@@ -10,12 +10,20 @@ from ledger import statements
 from ledger.database import Database
 from ledger.rows import to_us
 from workers.payments.catalogue.definitions import PackDefinition, PlanDefinition, Region
-from workers.payments.catalogue.given import PackRequest, PlanRequest, RegionRequest
 from workers.payments.errors import PackNotFound, PlanNotFound, RegionNotFound
 
 sql: Final = statements.load("workers.payments.catalogue")
 
 Definition = TypeVar("Definition", Region, PackDefinition, PlanDefinition)
+Made_co = TypeVar("Made_co", Region, PackDefinition, PlanDefinition, covariant=True)
+
+
+class Request(Protocol[Made_co]):
+    """What somebody says that a region, a pack or a plan is to be."""
+
+    def definition(self, name: str, regions: Mapping[str, Region]) -> Made_co:
+        """Return what it is then, with its prices in the currencies of these regions."""
+        ...
 
 
 class Version(msgspec.Struct, Generic[Definition], frozen=True, kw_only=True):
@@ -42,53 +50,23 @@ PLAN: Final = Kind(name="plan", definition=PlanDefinition, not_found=PlanNotFoun
 Connection: TypeAlias = AsyncConnection[Any]
 
 
-async def define_region(database: Database, name: str, request: RegionRequest, *, changed_by: str) -> Version[Region]:
-    """Add a region, or its next version; one that is as the newest already is changes nothing.
+async def define_version(
+    database: Database, kind: Kind[Definition], name: str, request: Request[Definition], *, changed_by: str
+) -> Version[Definition]:
+    """Add a region, a pack or a plan, or its next version; one that is as the newest already is changes nothing.
 
     Raises:
         InvalidRegion: it makes no sense, or would change what was priced in it.
+        InvalidPack, InvalidPlan: it makes no sense.
     """
     async with database.connection() as connection:
-        return await put_region(connection, name, request, changed_by=changed_by)
+        return await put_version(connection, kind, name, request, changed_by=changed_by)
 
 
-async def define_pack(
-    database: Database, name: str, request: PackRequest, *, changed_by: str
-) -> Version[PackDefinition]:
-    """Add a pack, or its next version; one that is as the newest already is changes nothing.
-
-    Raises:
-        InvalidPack: it makes no sense.
-    """
-    async with database.connection() as connection:
-        return await put_pack(connection, name, request, changed_by=changed_by)
-
-
-async def define_plan(
-    database: Database, name: str, request: PlanRequest, *, changed_by: str
-) -> Version[PlanDefinition]:
-    """Add a plan, or its next version; one that is as the newest already is changes nothing.
-
-    Raises:
-        InvalidPlan: it makes no sense.
-    """
-    async with database.connection() as connection:
-        return await put_plan(connection, name, request, changed_by=changed_by)
-
-
-async def newest_regions(database: Database) -> dict[str, Version[Region]]:
-    """Return all regions, by name."""
-    return await _newest(database, REGION)
-
-
-async def newest_packs(database: Database) -> dict[str, Version[PackDefinition]]:
-    """Return all packs, for sale or not, by name."""
-    return await _newest(database, PACK)
-
-
-async def newest_plans(database: Database) -> dict[str, Version[PlanDefinition]]:
-    """Return all plans, for sale or not, by name."""
-    return await _newest(database, PLAN)
+async def newest_versions(database: Database, kind: Kind[Definition]) -> dict[str, Version[Definition]]:
+    """Return all regions, packs or plans, for sale or not, by name."""
+    async with database.autocommit() as connection:
+        return await _read_newest(connection, kind)
 
 
 async def pack_version(database: Database, name: str, version: int) -> PackDefinition:
@@ -125,37 +103,13 @@ async def list_versions(
     return [_of_row(kind, row) for row in rows]
 
 
-async def put_region(connection: Connection, name: str, request: RegionRequest, *, changed_by: str) -> Version[Region]:
-    """As `define_region`, in this transaction."""
-    regions = await _regions_locked(connection)
-    return await _put(connection, REGION, request.definition(name, regions), changed_by)
-
-
-async def put_pack(
-    connection: Connection, name: str, request: PackRequest, *, changed_by: str
-) -> Version[PackDefinition]:
-    """As `define_pack`, in this transaction."""
-    regions = await _regions_locked(connection)
-    return await _put(connection, PACK, request.definition(name, regions), changed_by)
-
-
-async def put_plan(
-    connection: Connection, name: str, request: PlanRequest, *, changed_by: str
-) -> Version[PlanDefinition]:
-    """As `define_plan`, in this transaction."""
-    regions = await _regions_locked(connection)
-    return await _put(connection, PLAN, request.definition(name, regions), changed_by)
-
-
-async def _regions_locked(connection: Connection) -> Mapping[str, Region]:
-    """Return the regions, once no other change of what is for sale is under way."""
-    await connection.execute(sql.LOCK_SHOP)
-    return {name: version.definition for name, version in (await _read_newest(connection, REGION)).items()}
-
-
-async def _put(
-    connection: Connection, kind: Kind[Definition], definition: Definition, changed_by: str
+async def put_version(
+    connection: Connection, kind: Kind[Definition], name: str, request: Request[Definition], *, changed_by: str
 ) -> Version[Definition]:
+    """As `define_version`, in this transaction: once no other change of what is for sale is under way."""
+    await connection.execute(sql.LOCK_SHOP)
+    regions = await _read_newest(connection, REGION)
+    definition = request.definition(name, {region: version.definition for region, version in regions.items()})
     newest = (await _read_newest(connection, kind)).get(definition.name)
     if newest is not None and newest.definition == definition:
         return newest
@@ -168,11 +122,6 @@ async def _put(
     row = await (await connection.execute(sql.INSERT_VERSION, parameters)).fetchone()
     assert row is not None, "an aggregate without groups has a row"
     return Version(version=row[0], definition=definition, created_at_us=to_us(row[1]), created_by=changed_by)
-
-
-async def _newest(database: Database, kind: Kind[Definition]) -> dict[str, Version[Definition]]:
-    async with database.autocommit() as connection:
-        return await _read_newest(connection, kind)
 
 
 async def _read_newest(connection: Connection, kind: Kind[Definition]) -> dict[str, Version[Definition]]:

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from ledger.database import Database
 from ledger.errors import Contended
-from workers.payments.catalogue import Offer, PlanDefinition, price_key, title_of
+from workers.payments.catalogue import PLAN, Offer, PlanDefinition, price_key, title_of
 from workers.payments.catalogue.definitions import FALLBACK
-from workers.payments.catalogue.offers import plan_in_region
+from workers.payments.catalogue.offers import offer_in_region
 from workers.payments.context import PaymentContext
 from workers.payments.errors import (
     GatewayRefused,
@@ -69,7 +69,7 @@ async def change_plan(context: PaymentContext, account_id: UUID, plan: str, *, a
         subscription, gateway = await _going_on(context, account_id)
         if subscription.plan is None:
             raise GatewayRefused(subscription.gateway)
-        offer = await plan_in_region(context.database, plan, region=subscription.plan.region)
+        offer = await offer_in_region(context.database, PLAN, plan, region=subscription.plan.region)
         wanted = Plan(offer.product.definition.name, offer.product.version, offer.region)
         is_on_it = wanted == subscription.plan or wanted.name == subscription.plan.name
         if is_on_it and (at_once or subscription.next_plan is None):
