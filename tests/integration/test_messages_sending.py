@@ -385,6 +385,38 @@ async def test_a_message_that_cannot_be_written_is_given_up_and_holds_nobody_up(
     assert [row[0] for row in rows(database)] == [MessageState.given_up, MessageState.sent]
 
 
+@pytest.mark.parametrize("values", ['{"available": "3", "threshold": "100", "url": 5}', '["available"]', "null"])
+async def test_a_message_that_a_bug_wrote_holds_nobody_up_and_is_given_up_in_the_end(
+    database: Database, writer: LedgerWriter, server: SmtpServer, values: str
+) -> None:
+    account_id = await reader(writer, database)
+    await queue(database, account_id, "a")
+    await queue(database, account_id, "b")
+    with psycopg.connect(database.url) as connection:
+        connection.execute(
+            "UPDATE messages SET values = %s::jsonb, tries = %s WHERE key = 'a'", [values, MAX_TRIES - 1]
+        )
+
+    await sender(server).run(database)
+
+    assert [(state, tries) for state, tries, _ in rows(database)] == [
+        (MessageState.given_up, MAX_TRIES),
+        (MessageState.sent, 1),
+    ]
+
+
+async def test_what_a_server_says_of_an_address_is_hidden_however_it_writes_it(
+    database: Database, writer: LedgerWriter, server: SmtpServer
+) -> None:
+    server.recipient_replies["Gone@Example.com"] = ["550 5.1.1 <gone@example.com> does not exist"]
+    gone = ContactDetails(email="Gone@Example.com", locale="en", time_zone="UTC")
+    await queue(database, await reader(writer, database, gone))
+
+    await sender(server).run(database)
+
+    assert rows(database) == [(MessageState.given_up, 1, "550 5.1.1 <(address)> does not exist")]
+
+
 async def test_a_sender_that_dies_is_followed_by_another_once_its_time_is_over(
     database: Database, writer: LedgerWriter, server: SmtpServer
 ) -> None:

@@ -1,6 +1,7 @@
 """Sending what waits, at least once: a message that was perhaps taken by the mail server goes again, recognisably."""
 
 import random
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         """Return what an error says, without whom it says it of: servers like to repeat the address."""
         text = str(error)
         if self.email is not None:
-            text = text.replace(self.email, "(address)")
+            text = re.sub(re.escape(self.email), "(address)", text, flags=re.IGNORECASE)
         return one_line(text, at_most=MAX_ERROR_CHARACTERS)
 
     def _identity(self) -> dict[str, object]:
@@ -163,6 +164,9 @@ class MessageSender:
             raise
         except MailNotSent as error:
             _log.warning("message_not_sent", **names, error=claim.told(error))
+            return claim.failed(claim.told(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the messages behind it go out, and somebody sees why
+            _log.error("message_not_sent", **names, error=claim.told(error), exc_info=True)
             return claim.failed(claim.told(error))
         _log.info("message_sent", **names)
         return claim.settled(MessageState.sent)
