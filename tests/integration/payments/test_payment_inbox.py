@@ -43,9 +43,9 @@ def time_passes(url: str) -> None:
         connection.execute("UPDATE payment_inbox SET due_at = clock_timestamp() WHERE state = 0")
 
 
-async def kept(context: PaymentContext, *facts: Fact, event_id: str = "evt_1") -> None:
+async def kept(context: PaymentContext, *facts: Fact, event_id: str = "evt_1", gateway: str = "plain") -> None:
     event = WebhookEvent(event_id=event_id, kind="facts", object_id="object")
-    await inbox.keep(context.database, "plain", event, headers={}, body=webhook_of(*facts), request_id="request")
+    await inbox.keep(context.database, gateway, event, headers={}, body=webhook_of(*facts), request_id="request")
 
 
 def available(url: str) -> int:
@@ -145,6 +145,63 @@ async def test_what_can_never_succeed_is_left_at_once(
     await kept(context, paid(place_order(database_url, account_id)))
     await InboxProcessor(context).work()
     assert [row[:2] for row in states(database_url)] == [(2, 1)]
+
+
+class SilentGateway(PlainGateway):
+    """Says nothing until it is told to."""
+
+    name = "silent"
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.asked = 0
+        self.most_asked = 0
+
+    async def facts(self, kind: str, headers: Mapping[str, str], body: bytes) -> Sequence[Fact]:
+        self.asked += 1
+        self.most_asked = max(self.most_asked, self.asked)
+        await self.may_answer.wait()
+        self.asked -= 1
+        return []
+
+
+@pytest.mark.parametrize("silent", [1, 3 * processing.AT_ONCE])
+async def test_a_gateway_that_does_not_answer_holds_up_no_other(
+    context: PaymentContext, account_id: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch, silent: int
+) -> None:
+    monkeypatch.setattr(processing, "SLOW_S", 0.1)
+    gateway = SilentGateway()
+    context.gateways.put(gateway)
+    for number in range(silent):
+        await kept(context, gateway="silent", event_id=f"evt_{number}")
+    processor = InboxProcessor(context)
+    working = asyncio.create_task(processor.work())
+    await eventually(lambda: states(database_url)[0][:2] == (0, 1))
+
+    await kept(context, paid(place_order(database_url, account_id)), event_id="other")
+    assert await processor.work() == 0
+
+    await eventually(lambda: states(database_url)[-1][0] == 1)
+    gateway.may_answer.set()
+    assert await working == silent + 1
+    assert states(database_url) == [(1, 1, None)] * (silent + 1)
+
+
+async def test_what_waits_for_its_gateway_is_bounded(
+    context: PaymentContext, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processing, "SLOW_S", 0.01)
+    monkeypatch.setattr(processing, "AT_MOST", 2 * processing.AT_ONCE)
+    gateway = SilentGateway()
+    context.gateways.put(gateway)
+    for number in range(3 * processing.AT_ONCE):
+        await kept(context, gateway="silent", event_id=f"evt_{number}")
+    working = asyncio.create_task(InboxProcessor(context).work())
+    await eventually(lambda: gateway.asked >= processing.AT_MOST)
+    gateway.may_answer.set()
+
+    assert await working == 3 * processing.AT_ONCE
+    assert gateway.most_asked == processing.AT_MOST
 
 
 async def test_one_that_fails_holds_up_no_other(context: PaymentContext, account_id: UUID, database_url: str) -> None:
