@@ -1,9 +1,10 @@
 """What the tests of payments share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import UUID, uuid4
 
 import pytest
+import stripe
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
@@ -12,6 +13,14 @@ from tests.builders import open_account
 from tests.payments import payments_in
 from tests.tills import NAMES, Till, till_of
 from workers.payments.context import PaymentContext
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hasty_sdk() -> Iterator[None]:
+    """Stripe's SDK asks again at once: that half a second passes before it does would show nothing more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.001)
+        yield
 
 
 @pytest.fixture
