@@ -16,7 +16,7 @@ from workers.payments.gateway import GatewayError, WebhookEvent, WebhookForged, 
 from workers.payments.gateways.paypal import certificates
 from workers.payments.gateways.paypal.certificates import MAX_FETCHES, CertificateHosts
 from workers.payments.gateways.paypal.gateway import PayPal, from_environment
-from workers.payments.gateways.paypal.signature import MAX_AHEAD_S, STALE_AFTER_S
+from workers.payments.gateways.paypal.signature import MAX_AHEAD_S, MAX_ID_CHARACTERS, STALE_AFTER_S
 from workers.settings import SettingsError
 
 
@@ -146,7 +146,20 @@ async def test_a_webhook_too_old_or_from_the_future_is_stale_and_fetches_nothing
     assert server.calls == []
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"not JSON", b'{"id": "", "event_type": ""}', b"\xff" * 10])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"not JSON",
+        b'{"id": "", "event_type": ""}',
+        b"\xff" * 10,
+        b'{"id": "WH-%b", "event_type": "CHECKOUT.ORDER.APPROVED"}' % (b"7" * MAX_ID_CHARACTERS),
+        b'{"id": "WH-1", "event_type": "%b"}' % (b"A" * (MAX_ID_CHARACTERS + 1)),
+        b'{"id": "WH-1", "event_type": "CHECKOUT\\u0000"}',
+    ],
+)
 async def test_a_genuine_webhook_that_makes_no_sense_is_malformed(
     server: FakePayPal, gateway: PayPal, body: bytes
 ) -> None:
@@ -379,6 +392,22 @@ async def test_forgers_cannot_make_us_fetch_often_nor_keep_what_is_genuine_out(
                 gateway, webhook, now_s=server.now_s, changed={"paypal-cert-url": f"{server.cert_url}{number}"}
             )
     assert len(certificate_calls(server)) == MAX_FETCHES
+    assert (await verified(gateway, webhook, now_s=server.now_s)).event_id == webhook.id
+
+
+async def test_forgers_cannot_keep_a_certificate_from_being_fetched_again_the_next_day(
+    server: FakePayPal, gateway: PayPal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = an_event(server)
+    await verified(gateway, webhook, now_s=server.now_s)
+    monkeypatch.setattr(certificates, "KEPT_S", 0.0)
+    genuine, server.certificate = server.certificate, b"not a certificate"
+    for number in range(2 * MAX_FETCHES):
+        with pytest.raises((WebhookForged, GatewayError)):
+            await verified(
+                gateway, webhook, now_s=server.now_s, changed={"paypal-cert-url": f"{server.cert_url}{number}"}
+            )
+    server.certificate = genuine
     assert (await verified(gateway, webhook, now_s=server.now_s)).event_id == webhook.id
 
 

@@ -37,7 +37,8 @@ KEPT_S: Final = 86_400.0
 MAX_KEPT: Final = 16
 MAX_FETCHES: Final = 10
 FETCHES_WITHIN_S: Final = 60.0
-"""Certificates that are not known make us fetch this often at the most; the known ones need no fetching."""
+"""Certificates that are not known make us fetch this often at the most. Those that were known, and have to be fetched
+again, are counted by themselves: no forger can use that up by making others up."""
 
 _DOMAIN: Final = "paypal.com"
 _URL: Final = re.compile(
@@ -77,6 +78,7 @@ class Certificates:
         self._hosts = hosts
         self._kept: OrderedDict[str, tuple[float, x509.Certificate]] = OrderedDict()
         self._fetches: deque[float] = deque()
+        self._fetches_again: deque[float] = deque()
         self._fetching = asyncio.Lock()
 
     async def public_key(self, url: str, *, now_s: float) -> RSAPublicKey:
@@ -100,7 +102,7 @@ class Certificates:
             # Somebody else may have fetched it while this one waited.
             if (known := self._known(url)) is not None:
                 return known
-            self._count_a_fetch()
+            self._count_a_fetch(self._fetches_again if url in self._kept else self._fetches)
             try:
                 pem = await _fetch(url)
             except (httpx.HTTPError, OSError, ValueError) as error:
@@ -114,13 +116,14 @@ class Certificates:
                 self._kept.popitem(last=False)
             return certificate
 
-    def _count_a_fetch(self) -> None:
+    @staticmethod
+    def _count_a_fetch(fetches: deque[float]) -> None:
         now_s = time.monotonic()
-        while self._fetches and now_s - self._fetches[0] > FETCHES_WITHIN_S:
-            self._fetches.popleft()
-        if len(self._fetches) >= MAX_FETCHES:
+        while fetches and now_s - fetches[0] > FETCHES_WITHIN_S:
+            fetches.popleft()
+        if len(fetches) >= MAX_FETCHES:
             raise _not_now("too many certificates of webhooks that are not known")
-        self._fetches.append(now_s)
+        fetches.append(now_s)
 
 
 def leaf_of(pem: bytes) -> x509.Certificate:

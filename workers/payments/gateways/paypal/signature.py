@@ -30,6 +30,9 @@ MAX_AHEAD_S: Final = 300
 
 ALGORITHM: Final = "SHA256withRSA"
 
+MAX_ID_CHARACTERS: Final = 255
+"""Of an event's id, and of the name of its kind: whoever makes another body for a checksum chooses both."""
+
 _MAX_HEADER: Final = 1_024
 _MICROS: Final = 1_000_000
 
@@ -76,7 +79,7 @@ def event_of(body: bytes) -> Event:
         event = msgspec.json.decode(body, type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WebhookMalformed("its body is not an event") from error
-    if not event.id or not event.event_type:
+    if not all(0 < len(text) <= MAX_ID_CHARACTERS and text.isprintable() for text in (event.id, event.event_type)):
         raise WebhookMalformed("its body names no event")
     return event
 
