@@ -64,7 +64,8 @@ async def notice_low_balances(context: PaymentContext) -> int:
     """
     async with context.database.connection() as connection:
         rows = await (await connection.execute(sql.LOW_BALANCE_NOTICE_CROSSINGS, {"limit": BATCH})).fetchall()
-        for account_id, threshold, available, version, fell in rows:
+        # A message locks its account until the end, and the ledger's writer locks accounts in this order too.
+        for account_id, threshold, available, version, fell in sorted(rows):
             if fell:
                 await connection.execute(*_message(account_id, threshold, available, version))
     return len(rows)

@@ -203,7 +203,7 @@ def _saved_method(gateway: str, fact: PaymentFact, account_id: UUID) -> tuple[St
 
 
 async def _note_unpaid(context: PaymentContext, gateway: str, fact: PaymentFact, order: Order | None) -> None:
-    statements = [_payment_row(gateway, fact, account_id=None if order is None else order.account_id)]
+    row = _payment_row(gateway, fact, account_id=None if order is None else order.account_id)
     if fact.status is PaymentStatus.failed and order is not None:
         message = queue_message(
             order.account_id,
@@ -211,8 +211,10 @@ async def _note_unpaid(context: PaymentContext, gateway: str, fact: PaymentFact,
             key=f"payment_failed:{gateway}:{fact.payment_id}",
             values={"product": order.product, "price": shown(fact.price), "failed_at_us": fact.at_us},
         )
-        statements.append(message)
-    await _execute(context, *statements)
+        # The message locks the account, and whoever credits a payment does so before it writes the payment's row.
+        await _execute(context, message, row)
+    else:
+        await _execute(context, row)
 
 
 async def _list(context: PaymentContext, gateway: str, fact: PaymentFact, mismatch: _Mismatch) -> Settled:

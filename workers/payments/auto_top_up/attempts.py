@@ -146,8 +146,6 @@ async def end_attempt(
         declines = 0 if is_paid else wish.declines + 1
         is_over = not is_paid and (outcome is Outcome.unknown or declines > len(PAUSES_US))
         due_us = now_us if is_paid else None if is_over else now_us + PAUSES_US[declines - 1]
-        if not is_paid and outcome is Outcome.declined:
-            await connection.execute(sql.GIVE_UP_TOP_UP_ORDER, {"id": attempt.order_id})
         flight: dict[str, object] = {
             "account_id": attempt.account_id,
             "declines": declines,
@@ -157,6 +155,9 @@ async def end_attempt(
         await connection.execute(sql.END_FLIGHT, flight)
         if not is_paid and wish.is_on:
             await _tell(connection, attempt, order, declines, now_us=now_us, retry_us=due_us, payment_id=payment_id)
+        # Last: a message locks the account, and whoever pays for the order has locked that before it.
+        if not is_paid and outcome is Outcome.declined:
+            await connection.execute(sql.GIVE_UP_TOP_UP_ORDER, {"id": attempt.order_id})
 
 
 async def lock_wish(connection: AsyncConnection[Any], account_id: UUID) -> AutoTopUp | None:
