@@ -63,6 +63,8 @@ class _Answer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # The head and the body of an answer are sent one after the other, and the body would wait for 40 ms.
+    disable_nagle_algorithm = True
     bucket: Bucket
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - it overrides
