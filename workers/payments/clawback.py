@@ -45,11 +45,12 @@ class Steps(NamedTuple):
 def wanted(taken: Taken) -> dict[Cause, int]:
     """Return how many microcredits each cause should have taken back.
 
-    In proportion to the money, rounded down to the microcredit, so all of the money takes all of the credits, and never
-    more than the payment brought. Disputes take what refunds have left.
+    In proportion to the money, rounded down to the microcredit, and never more than the payment brought. Disputes take
+    what refunds have left. Only the sum is rounded, so all of the money takes all of the credits, whoever took it back.
     """
     refunds = _share(taken, taken.refunded_minor)
-    return {"refund": refunds, "chargeback": min(_share(taken, taken.disputed_minor), taken.credits - refunds)}
+    both = _share(taken, taken.refunded_minor + taken.disputed_minor)
+    return {"refund": refunds, "chargeback": both - refunds}
 
 
 def steps_to(goal: dict[Cause, int], standing: Sequence[Standing]) -> Steps:

@@ -22,6 +22,14 @@ def test_all_of_the_money_takes_all_of_the_credits(brought: int, paid: int) -> N
     assert wanted(Taken(brought, paid, 0, paid)) == {"refund": 0, "chargeback": brought}
 
 
+@given(MICRO, MINOR, st.integers(0, 10**12))
+def test_all_of_the_money_takes_all_of_the_credits_also_where_both_take_a_part(
+    brought: int, paid: int, part: int
+) -> None:
+    refunded = min(part, paid)
+    assert sum(wanted(Taken(brought, paid, refunded, paid - refunded)).values()) == brought
+
+
 @given(MICRO, MINOR, st.lists(st.integers(1, 10**12), min_size=1, max_size=6))
 def test_refunds_one_after_the_other_take_what_one_refund_of_their_sum_takes(
     brought: int, paid: int, parts: list[int]
