@@ -96,6 +96,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         stack.push_async_callback(webhook_verifiers.aclose)
         gateways = Gateways(platform.environment)
         stack.push_async_callback(gateways.aclose)
+        gateways.make_configured()
         batch_hub = await stack.enter_async_context(
             BatchHub(platform.redis_url, partial(read_batch, database), max_age_s=settings.stream_max_age_s)
         )

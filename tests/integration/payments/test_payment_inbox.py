@@ -17,9 +17,11 @@ from workers.payments import inbox, processing
 from workers.payments.context import PaymentContext
 from workers.payments.facts import Fact
 from workers.payments.gateway import GatewayError, WebhookEvent
+from workers.payments.gateways import registry
+from workers.payments.gateways.registry import GatewayFactory
 from workers.payments.orders import sql
 from workers.payments.processing import TRIES, InboxProcessor
-from workers.settings import broker_url_beside
+from workers.settings import SettingsError, broker_url_beside
 
 GENUINE = {"plain-signature": "genuine", "plain-id": "evt_1"}
 
@@ -51,6 +53,29 @@ async def kept(context: PaymentContext, *facts: Fact, event_id: str = "evt_1", g
 def available(url: str) -> int:
     (account,) = check_everything(url)
     return account.available
+
+
+async def test_an_api_begins_with_its_gateways_made_or_not_at_all(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def factory_named(name: str) -> GatewayFactory:
+        def make(environment: Mapping[str, str]) -> PlainGateway:
+            if environment["STRIPE_API_KEY"] == "wrong":
+                raise SettingsError("STRIPE_API_KEY makes no sense")
+            made.append(name)
+            return PlainGateway()
+
+        return GatewayFactory(name=name, required=(f"{name.upper()}_API_KEY",), make=make)
+
+    monkeypatch.setattr(registry, "factory_named", factory_named)
+
+    async with api_in_process(database_url, redis_url, STRIPE_API_KEY="key"):
+        assert made == ["stripe"]
+    with pytest.raises(SettingsError, match="STRIPE_API_KEY"):
+        async with api_in_process(database_url, redis_url, STRIPE_API_KEY="wrong"):
+            pass
 
 
 async def test_a_webhook_five_times_at_once_is_kept_once_and_answered_five_times(

@@ -28,7 +28,7 @@ class GatewayFactory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gateways:
-    """The gateways of one process, made when first asked for and kept. Belongs to one event loop."""
+    """The gateways of one process, made when first asked for, or all at once, and kept. Belongs to one event loop."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -51,6 +51,15 @@ class Gateways:
                 raise GatewayNotConfigured(name)
             self._made[name] = factory_named(name).make(self._environment)
         return self._made[name]
+
+    def make_configured(self) -> None:
+        """Make all that can be used. To import an SDK takes longer than other requests should wait for.
+
+        Raises:
+            SettingsError: a setting of one of them makes no sense.
+        """
+        for name in self.configured:
+            self.get(name)
 
     def put(self, gateway: Gateway) -> None:
         """Use this one; for tests of what is above the gateways."""
