@@ -23,8 +23,7 @@ from workers.payments.settling import settle
 TRIES: Final = 12
 """A webhook that could not be processed so often waits for somebody to look at it."""
 
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 3_600.0
+FIRST_PAUSE_S: Final = 1.0
 """Pauses double, and half of each is left to chance: the last try is about half an hour after the first."""
 
 AT_ONCE: Final = 32
@@ -151,15 +150,25 @@ class InboxProcessor:
     async def _put_off(self, webhook: Kept, error: Exception, log: structlog.stdlib.BoundLogger) -> None:
         is_expected = isinstance(error, (GatewayError, NotYet, GatewayNotConfigured, TimeoutError, *AWAY))
         is_dead = webhook.tries >= TRIES or (isinstance(error, GatewayError) and not error.retryable)
-        text = redact_text(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARACTERS]
+        text = _storable(redact_text(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARACTERS])
         if is_dead or not is_expected:
             log.error(
                 "webhook_not_processed", error=text, tries=webhook.tries, is_dead=is_dead, exc_info=not is_expected
             )
         else:
             log.warning("webhook_postponed", error=text, tries=webhook.tries)
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (webhook.tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+        pause = pause_s(webhook.tries, random.random())  # noqa: S311 - spreads load
         try:
-            await inbox.postpone(self._context.database, webhook.id, pause_s=pause_s, error=text, is_dead=is_dead)
+            await inbox.postpone(self._context.database, webhook.id, pause_s=pause, error=text, is_dead=is_dead)
         except AWAY as away:
             log.warning("webhook_left_to_its_lease", error=repr(away))
+
+
+def pause_s(tries: int, chance: float) -> float:
+    """Return how long to wait after so many tries; `chance`, from 0 to 1, decides about half of it."""
+    return FIRST_PAUSE_S * 2 ** (tries - 1) * (0.5 + chance / 2)
+
+
+def _storable(text: str) -> str:
+    # What an error says must not keep anybody from noting it: the webhook would come again for ever, and unseen.
+    return text.replace("\x00", "").encode(errors="replace").decode()

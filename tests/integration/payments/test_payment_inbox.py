@@ -146,7 +146,16 @@ class FailingGateway(PlainGateway):
         return await super().facts(kind, headers, body)
 
 
-@pytest.mark.parametrize("error", [GatewayError("plain", "down", retryable=True), TimeoutError(), ValueError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        GatewayError("plain", "down", retryable=True),
+        TimeoutError(),
+        ValueError("a bug"),
+        ValueError("text that Postgres cannot keep: \x00 \ud800"),
+    ],
+    ids=["retryable", "time-out", "bug", "unstorable"],
+)
 async def test_what_fails_is_tried_again_and_in_the_end_left_visibly(
     context: PaymentContext, account_id: UUID, database_url: str, error: Exception
 ) -> None:
@@ -271,6 +280,11 @@ def test_looking_for_what_is_due_passes_over_nothing_that_waits(database_url: st
         connection.execute("ANALYZE payment_inbox")
         plan = connection.execute("EXPLAIN (ANALYZE) " + statement, {"lease": "20 s", "limit": 32}).fetchall()
     assert not [line for (line,) in plan if "Rows Removed by Filter" in line]
+
+
+def test_a_webhook_is_tried_for_about_half_an_hour() -> None:
+    pauses = [processing.pause_s(tries, chance) for tries in range(1, TRIES) for chance in (0.0, 1.0)]
+    assert 15 * 60 < sum(pauses[::2]) < 30 * 60 < sum(pauses[1::2]) < 45 * 60
 
 
 def test_a_webhook_is_given_up_before_anyone_else_takes_it() -> None:
