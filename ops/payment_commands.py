@@ -136,11 +136,15 @@ def list_mismatches(with_resolved: bool, limit: int, data_dir: Path, as_json: bo
     """List them, those that were found first first."""
 
     async def work(output: Output) -> None:
-        parameters = {"with_resolved": with_resolved, "limit": limit}
+        parameters = {"with_resolved": with_resolved, "limit": limit + 1}
         async with opened_database(data_dir) as database:
             rows = await _rows(database, sql.LIST_MISMATCHES, parameters)
-        items = [ShownMismatch.of_row(row) for row in rows]
-        output.result({"items": items}, *([item.line for item in items] or ["no mismatches"]))
+        items = [ShownMismatch.of_row(row) for row in rows[:limit]]
+        has_more = len(rows) > limit
+        lines = [item.line for item in items] or ["no mismatches"]
+        if has_more:
+            lines.append("there are more: ask for them with a greater --limit, or deal with these first")
+        output.result({"items": items, "has_more": has_more}, *lines)
 
     run(work, as_json=as_json)
 

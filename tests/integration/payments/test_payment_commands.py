@@ -162,6 +162,22 @@ async def test_a_mismatch_is_listed_until_somebody_says_what_was_done(database: 
         assert (await payments(database.url, *words)).status == 2
 
 
+async def test_a_list_of_mismatches_that_is_cut_short_says_so(database: Database, writer: LedgerWriter) -> None:
+    account_id = uuid4()
+    await writer.submit(open_account(account_id))
+    for _ in range(3):
+        payment = paid(place_order(database.url, account_id), price=Money(900, "USD"))
+        await settle(payments_in(database, writer), "plain", payment)
+
+    cut = await payments(database.url, "mismatches", "list", "--limit", "2")
+    cut_document = (await payments(database.url, "mismatches", "list", "--limit", "2", "--json")).document
+    whole = await payments(database.url, "mismatches", "list", "--limit", "3", "--json")
+
+    assert cut.out.splitlines()[2:] == ["there are more: ask for them with a greater --limit, or deal with these first"]
+    assert (len(cut_document["items"]), cut_document["has_more"]) == (2, True)
+    assert (len(whole.document["items"]), whole.document["has_more"]) == (3, False)
+
+
 async def test_an_order_is_shown_with_all_that_gateways_said_of_it(database: Database, writer: LedgerWriter) -> None:
     account_id = uuid4()
     await writer.submit(open_account(account_id))
