@@ -151,6 +151,21 @@ async def test_an_answer_that_was_lost_is_asked_for_again_and_charged_once(till:
     assert till.bought() == 2_000
 
 
+async def test_what_is_asked_for_again_is_the_same_whatever_plan_was_chosen_meanwhile(till: Till) -> None:
+    def loses(charge: SavedCharge) -> PaymentFact:
+        raise GatewayError("plain", "timed out", retryable=True, ambiguous=True)
+
+    till.gateway.answer = loses
+    await till.tick(JANUARY.ends_us)
+    await changing.change_plan(till.context, till.account_id, "pro", at_once=False, now_us=JANUARY.ends_us + 1)
+    till.gateway.answer = till.gateway.pays
+    await till.tick(JANUARY.ends_us + HOUR_US)
+
+    first, second = till.gateway.asked
+    assert first == second
+    assert (await till.subscription()).period == FEBRUARY
+
+
 async def test_a_charge_that_is_pending_is_looked_at_again(till: Till) -> None:
     till.gateway.answer = lambda charge: msgspec.structs.replace(
         till.gateway.pays(charge), status=PaymentStatus.pending

@@ -119,10 +119,12 @@ async def charge(context: PaymentContext, renewal: Renewal, order: Order) -> Pay
     async with context.database.autocommit() as connection:
         row = await (await connection.execute(sql.READ_CUSTOMER_OF_ORDER, {"id": order.id})).fetchone()
     language, email = row or (None, None)
+    # What the order is for, not what is wanted by now: under one key a gateway must be told the same each time.
+    definition = await plan_version(context.database, order.product, order.product_version)
     request = SavedCharge(
         order_id=order.id,
         account_id=order.account_id,
-        title=title_of(renewal.definition, language or FALLBACK),
+        title=title_of(definition, language or FALLBACK),
         price=order.price,
         method=subscription.method,
         tax_inclusive=order.tax_inclusive,
