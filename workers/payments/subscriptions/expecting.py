@@ -32,7 +32,6 @@ EARLY_US: Final = 86_400_000_000
 """So long before the end of a period a payment without a period of its own is for the next one."""
 
 FORMER_PLANS: Final = 20
-EARLIER_PERIODS: Final = 50
 
 
 class _Due(Struct, frozen=True, kw_only=True):
