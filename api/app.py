@@ -31,10 +31,10 @@ class RoutedApp(Litestar):
 
 
 class Application:
-    """The ASGI application of the `web` process."""
+    """The ASGI application of the `web` process. It can run again after it stopped, then with other `settings`."""
 
     def __init__(self, settings: ApiSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self.routed = RoutedApp(
             route_handlers=ROUTES,
             request_class=ApiRequest,
@@ -63,7 +63,7 @@ class Application:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[Services]:
         """Open what the application needs for as long as it runs; a server does so by the lifespan protocol."""
-        async with open_services(self._settings) as services:
+        async with open_services(self.settings) as services:
             self.routed.services = services
             yield services
 

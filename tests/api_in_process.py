@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import uuid4
 
 import httpx
@@ -17,6 +17,9 @@ from workers.templates import seed_templates
 
 ADMIN_KEY = "bootstrap-" + "a" * 40
 JWT_SECRET = "jwt-" + "s" * 60
+
+_idle: Final[list[Application]] = []
+"""Applications that no test uses now. To make one, with all its routes, takes longer than many tests do."""
 
 
 class Api:
@@ -94,8 +97,10 @@ async def api_in_process(database_url: str, redis_url: str, **environment: str) 
         }
     )
     logging.getLogger("api.access").setLevel(logging.WARNING)
-    application = Application(settings)
+    application = _idle.pop() if _idle else Application(settings)
+    application.settings = settings
     transport = httpx.ASGITransport(cast("Any", application))
     async with application.running(), httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         client.headers.update(bearer(ADMIN_KEY))
         yield Api(application, client)
+    _idle.append(application)
