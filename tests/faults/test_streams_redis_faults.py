@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,15 @@ from tests.stream_clients import (
     say,
 )
 from tests.waiting import eventually
+from workers.streams import writer
 from workers.streams.hub import StreamHub
+from workers.streams.link import RedisLink
 from workers.streams.recovery import recover_text
 from workers.streams.terminal import GenerationState
 from workers.streams.writer import StreamWriter
 
 GENERATION = "g"
+PATIENCE_S = 0.75
 
 
 @pytest.fixture
@@ -52,6 +56,14 @@ async def hub(server: EmbeddedRedis, truth: Truth) -> AsyncIterator[StreamHub]:
 async def stream_writer(server: EmbeddedRedis) -> AsyncIterator[StreamWriter]:
     async with StreamWriter(server.url) as writer:
         yield writer
+
+
+@pytest.fixture
+async def impatient_writer(server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StreamWriter]:
+    """Its patience with a Redis that does not answer ends sooner."""
+    monkeypatch.setattr(writer, "RedisLink", partial(RedisLink, timeout_s=PATIENCE_S))
+    async with StreamWriter(server.url) as impatient:
+        yield impatient
 
 
 def lose_the_last_bytes(data_dir: Path) -> None:
@@ -174,9 +186,9 @@ async def test_readers_that_come_while_redis_is_away_are_served_when_it_is_back(
 
 
 async def test_a_paused_redis_delays_text_and_neither_loses_nor_repeats_it(
-    server: EmbeddedRedis, hub: StreamHub, stream_writer: StreamWriter, truth: Truth
+    server: EmbeddedRedis, hub: StreamHub, impatient_writer: StreamWriter, truth: Truth
 ) -> None:
-    stream = stream_writer.open(GENERATION, epoch=1, model="echo")
+    stream = impatient_writer.open(GENERATION, epoch=1, model="echo")
     live = asyncio.create_task(follow(hub, GENERATION))
     await say(stream, "a")
 
@@ -184,7 +196,7 @@ async def test_a_paused_redis_delays_text_and_neither_loses_nor_repeats_it(
     try:
         for piece in "bcdef":
             stream.text(piece)
-        assert not await stream.finish_flush(timeout_s=6)
+        assert not await stream.finish_flush(timeout_s=2 * PATIENCE_S)
     finally:
         os.kill(server.pid, signal.SIGCONT)
     await finish(stream, truth)
