@@ -214,6 +214,8 @@ async def _take_on(
         original = await get_generation(context.database, original_id, account_id=wish.account_id)
         return Admitted(original, replayed=True)
     context.queue.send(WakeUp(tier, wish.request_id))
+    # A worker begins while the answer is still being made.
+    await asyncio.sleep(0)
     return Admitted(generation, replayed=False)
 
 

@@ -55,6 +55,7 @@ def make_broker(settings: Settings, *, middleware: list[Middleware]) -> Broker:
 
 def _make_redis_broker(settings: Settings, middleware: list[Middleware]) -> RedisBroker:
     return DoorbellBroker(
+        url=settings.broker_url,
         client=_make_client(settings.broker_url),
         waiting_client=_make_client(settings.broker_url),
         room=settings.worker_threads,

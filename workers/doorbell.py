@@ -2,18 +2,20 @@
 
 Dramatiq's consumer polls: quickly and it keeps Redis busy, slowly and every message waits. Here whoever enqueues also
 rings a bell, a short list beside the queue that an idle consumer blocks on. A lost ring only costs the time until the
-consumer looks by itself, so the bell needs no guarantees.
+consumer looks by itself, so the bell needs no guarantees. And it is enqueued by commands on a connection of the event
+loop's, in one write: a thread would have to wait until the loop has nothing else to do.
 
 All consumers of a process share its room: together they take no more messages than it has threads, and from some queues
 only a share of that. So no message waits in the memory of a busy process while another is idle.
 """
 
-import contextlib
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
+from uuid import uuid4
 
+import dramatiq
 import redis
 from dramatiq import MessageProxy
 from dramatiq.broker import Consumer
@@ -21,9 +23,11 @@ from dramatiq.brokers import redis as dramatiq_redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import dq_name, q_name
 from dramatiq.errors import ConnectionClosed
+from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from workers.streams.link import Command
 
 LOOK_ANYWAY_S: Final = 0.5
 """How long an idle consumer sleeps when no bell rings."""
@@ -47,29 +51,43 @@ class DoorbellBroker(RedisBroker):
     def __init__(
         self,
         *,
+        url: str,
         client: redis.Redis,
         waiting_client: redis.Redis,
         room: int,
         shares: Mapping[str, int],
         **options: Any,
     ) -> None:
+        self.url = url
         self.waiting_client = waiting_client
-        self._ringing_client = client
         self._shares = dict(shares)
         self._room = _Room(room)
         super().__init__(client=client, **options)  # pyright: ignore[reportUnknownMemberType]  # untyped there
+        self._script = cast("Script", self.scripts["dispatch"])  # pyright: ignore[reportUnknownMemberType]  # untyped
 
     def bell(self, queue_name: str) -> str:
         """Return the key of a queue's bell."""
         return f"{self.namespace}:bell:{queue_name}"
 
-    def do_enqueue(self, queue_name: str, message_id: str, data: bytes) -> None:
-        """Enqueue a message, then ring. See `RedisBroker.enqueue`."""
-        self._dispatch("enqueue")(queue_name, message_id, data)  # pyright: ignore[reportUnknownMemberType]  # untyped
-        with contextlib.suppress(RedisError):
-            rings = self._ringing_client.lpush(self.bell(queue_name), b"")
-            if rings > RINGS_KEPT:
-                self._ringing_client.ltrim(self.bell(queue_name), 0, RINGS_KEPT - 1)
+    def enqueueing(self, message: "dramatiq.Message[None]") -> tuple[Command, ...]:
+        """Return what enqueues a message and rings, for whoever has a connection of its own.
+
+        Redis knows the script after `loading`, until it restarts.
+        """
+        message_id, bell = str(uuid4()), self.bell(message.queue_name)
+        data = message.copy(options={"redis_message_id": message_id}).encode()  # pyright: ignore[reportUnknownMemberType]
+        script = (self.namespace, "enqueue", time.time_ns() // 1_000_000, message.queue_name, self.broker_id)
+        # Neither maintenance nor many values to unpack: consumers see to the one, and here there is one of the other.
+        limits = (self.heartbeat_timeout, self.dead_message_ttl, 0, 1)
+        return (
+            ("EVALSHA", self._script.sha, 1, *script, *limits, message_id, data),
+            ("LPUSH", bell, b""),
+            ("LTRIM", bell, 0, RINGS_KEPT - 1),
+        )
+
+    def loading(self) -> Command:
+        """Return what makes the script known to Redis."""
+        return ("SCRIPT", "LOAD", cast("str", self._script.script))
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = DELAYED_PICK_UP_MS) -> Consumer:
         """See `RedisBroker.consume`."""

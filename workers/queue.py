@@ -17,6 +17,7 @@ from dramatiq import Broker
 from dramatiq.errors import BrokerError
 from redis.exceptions import RedisError
 
+from workers.sending import sender_for
 from workers.tiers import Tier
 
 QUEUES: Final[Mapping[Tier, str]] = {Tier.paid: "generations_paid", Tier.free: "generations_free"}
@@ -64,7 +65,7 @@ def _message(queue: str, actor: str, request_id: str) -> "dramatiq.Message[None]
 
 
 class GenerationQueue:
-    """Sends to the broker from one thread, so that a slow broker never holds up the event loop.
+    """Sends to the broker from one task, and never holds up who gives it something to send.
 
     Those that wait while the broker is busy go together. When it fails, what was being sent is dropped and left to the
     outbox, so no caller ever waits for a broker that is away.
@@ -72,6 +73,7 @@ class GenerationQueue:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._sender = sender_for(broker)
         self._waiting: deque[Wakes] = deque()
         self._wake = asyncio.Event()
         self._sent = asyncio.Event()
@@ -92,9 +94,10 @@ class GenerationQueue:
                 await self._sent.wait()
         self._task.cancel()
         await asyncio.wait([self._task])
+        await self._sender.close()
 
     def send(self, wake_up: Wakes) -> None:
-        """Send soon, or never: returns at once and promises nothing."""
+        """Send soon, or never: returns at once and promises nothing. It is sent when the caller next waits."""
         if len(self._waiting) < WAITING_LIMIT:
             self._waiting.append(wake_up)
             self._sent.clear()
@@ -129,25 +132,18 @@ class GenerationQueue:
                 self._sent.set()
 
     async def _send_batch(self, batch: list[Wakes]) -> None:
+        began_s = time.monotonic()
         try:
-            await asyncio.to_thread(self._send, batch)
+            await self._sender.send([wake_up.message() for wake_up in batch])
+        except (BrokerError, RedisError, OSError) as error:
+            _log.warning(
+                "dispatch_failed",
+                error=repr(error),
+                left_to_outbox=len(batch),
+                waited_s=round(time.monotonic() - began_s, 3),
+            )
         except Exception:  # noqa: BLE001 - the outbox sends these, and those that follow must find this task alive
             _log.exception("dispatch_broke", left_to_outbox=len(batch))
-
-    def _send(self, batch: list[Wakes]) -> None:
-        began_s = time.monotonic()
-        for sent, wake_up in enumerate(batch):
-            try:
-                self._broker.enqueue(wake_up.message())  # pyright: ignore[reportUnknownMemberType]  # untyped there
-            except (BrokerError, RedisError, OSError) as error:
-                _log.warning(
-                    "dispatch_failed",
-                    error=repr(error),
-                    sent=sent,
-                    left_to_outbox=len(batch) - sent,
-                    waited_s=round(time.monotonic() - began_s, 3),
-                )
-                return
 
     def _depths(self) -> Mapping[Tier, int | None]:
         client = getattr(self._broker, "client", None)

@@ -1,20 +1,25 @@
 """The queue between admission and workers: quick when idle, patient when busy, and never in anyone's way."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from dramatiq import MessageProxy
 from dramatiq.broker import Consumer
+from dramatiq.brokers.stub import StubBroker
 from msgspec import structs
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from ops.services.redis import EmbeddedRedis
 from tests.generations import settings_for
 from tests.waiting import eventually
 from workers.broker import make_sending_broker
 from workers.doorbell import LOOK_ANYWAY_S, RINGS_KEPT, DoorbellBroker
 from workers.queue import QUEUES, GenerationQueue, WakeUp
+from workers.sending import LinkSender
 from workers.settings import SettingsError
 from workers.tiers import Tier
 
@@ -34,7 +39,13 @@ def broker(redis_url: str) -> Iterator[DoorbellBroker]:
 def send(broker: DoorbellBroker, tier: Tier = Tier.paid) -> str:
     """Send a message, and return its id."""
     message = WakeUp(tier, "r-1").message()
-    broker.enqueue(message)  # pyright: ignore[reportUnknownMemberType]  # untyped there
+
+    async def run() -> None:
+        sender = LinkSender(broker)
+        await sender.send([message])
+        await sender.close()
+
+    asyncio.run(run())
     return message.message_id
 
 
@@ -144,3 +155,32 @@ def test_a_broker_that_cannot_be_used_is_refused(url: str) -> None:
 
     with pytest.raises(SettingsError):
         make_sending_broker(settings)
+
+
+async def test_a_redis_that_restarted_takes_the_next_message(tmp_path: Path) -> None:
+    async with EmbeddedRedis(tmp_path) as server:
+        broker = make_sending_broker(settings_for("postgresql://nobody", server.url))
+        assert isinstance(broker, DoorbellBroker)
+        sender = LinkSender(broker)
+        await sender.send([WakeUp(Tier.paid, "r-1").message()])
+
+        await server.restart("kill")
+        await sender.send([WakeUp(Tier.paid, "r-2").message(), WakeUp(Tier.paid, "r-3").message()])
+
+        consumer = broker.consume(PAID, prefetch=8)
+        arrived: set[object] = set()
+        while not arrived >= {"r-2", "r-3"}:
+            arrived.add((await asyncio.to_thread(take, consumer)).options["request_id"])
+        await sender.close()
+        broker.close()
+        broker.waiting_client.close()
+
+
+async def test_other_brokers_are_sent_to_by_a_thread() -> None:
+    broker = StubBroker()
+    broker.declare_queue(PAID)
+
+    async with GenerationQueue(broker) as queue:
+        queue.send(WakeUp(Tier.paid, "r-1"))
+        await eventually(lambda: broker.queues[PAID].qsize() == 1)
+        assert await queue.depth() is None
