@@ -7,7 +7,7 @@ nobody starts. The freeze has the generation's own id.
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final, NamedTuple, cast
 from uuid import UUID
 
@@ -19,13 +19,21 @@ from uuid_utils.compat import uuid7
 
 from ledger import commands
 from ledger.batch import Rider, Statement
-from ledger.errors import AccountNotFound, IdempotencyKeyReused, RiderRefused
+from ledger.errors import AccountNotFound, IdempotencyKeyReused, Refused, RiderRefused
 from ledger.events import CreditsFrozen
 from ledger.rows import from_us
 from workers.context import GenerationContext
-from workers.errors import GenerationNotRetryable, InputTooLong, InvalidInput, SessionBusy, TierRequired
+from workers.errors import (
+    GenerationError,
+    GenerationNotRetryable,
+    InputTooLong,
+    InvalidInput,
+    SessionBusy,
+    TierRequired,
+)
 from workers.generations import Generation, GenerationStatus, generation_of_row, get_generation, sql
 from workers.intake import Intake, model_meant, take_again, take_in
+from workers.media.errors import MediaError
 from workers.models import Model
 from workers.positions import Place
 from workers.providers import Usage
@@ -52,11 +60,10 @@ RESEND_AFTER_S: Final = 2
 _NOBODY: Final = UUID(int=0)
 
 WARM_UP: Final[tuple[Statement, ...]] = (
-    (sql.FIND_REPLAY, {"account_id": _NOBODY, "idempotency_sha256": bytes(32)}),
     (sql.READ_TIER, {"account_id": _NOBODY}),
     (sql.COUNT_AHEAD_OF_NEXT, {"account_id": _NOBODY, "tier": Tier.free, "provider": "", "most": 0}),
 )
-"""What the connections of whoever admits are warmed up with: all that is read before a generation is written."""
+"""What the connections of whoever admits are warmed up with: what is read before a generation is written."""
 
 
 class Admitted(Struct, frozen=True):
@@ -96,18 +103,7 @@ async def admit(
         Contended: the database could not take it now.
     """
     wish = _Wish(account_id, request.sha256(), idempotency_key, request_id, batch_item=batch_item)
-    standing = asyncio.create_task(_standing_for(context, account_id, request))
-    try:
-        earlier = await _find_replay(context, wish)
-        if earlier is not None:
-            return Admitted(earlier, replayed=True)
-        stands = await standing
-    finally:
-        standing.cancel()
-        await asyncio.gather(standing, return_exceptions=True)
-    generation_id = uuid7()
-    taken = await take_in(context, account_id, request, stands.model.definition, generation_id=generation_id)
-    return await _take_on(context, wish, generation_id, taken, stands)
+    return await _once(context, wish, _admit_anew(context, wish, request))
 
 
 async def retry_generation(
@@ -137,19 +133,7 @@ async def retry_generation(
     wish = _Wish(
         original.account_id, stored.retry_sha256(original.id), idempotency_key, request_id, retry_of=original.id
     )
-    earlier = await _find_replay(context, wish)
-    if earlier is not None:
-        return Admitted(earlier, replayed=True)
-    stands, generation_id = await _standing(context, original.account_id, stored.model), uuid7()
-    taken = await take_again(
-        context,
-        original.account_id,
-        stored,
-        stands.model.definition,
-        generation_id=generation_id,
-        retry_of=original.id,
-    )
-    return await _take_on(context, wish, generation_id, taken, stands)
+    return await _once(context, wish, _retry_anew(context, wish, stored, original.id))
 
 
 class _Wish(NamedTuple):
@@ -167,16 +151,48 @@ class _Wish(NamedTuple):
         return None if self.idempotency_key is None else hashlib.sha256(self.idempotency_key.encode()).digest()
 
 
+async def _once(context: GenerationContext, wish: _Wish, anew: Awaitable[Admitted]) -> Admitted:
+    """Take a wish on, unless it was before: then that is the answer, whatever has changed since.
+
+    Nearly nobody asks twice, and who does is refused: the ledger, or the index of keys, knows the key. So only then is
+    it looked for.
+    """
+    try:
+        return await anew
+    except (GenerationError, MediaError, Refused, psycopg.errors.UniqueViolation):
+        earlier = await _find_replay(context, wish)
+        if earlier is None:
+            raise
+        return Admitted(earlier, replayed=True)
+
+
+async def _admit_anew(context: GenerationContext, wish: _Wish, request: GenerationRequest) -> Admitted:
+    generation_id = uuid7()
+    stands = await _standing(context, wish.account_id, await model_meant(context.database, wish.account_id, request))
+    taken = await take_in(context, wish.account_id, request, stands.model.definition, generation_id=generation_id)
+    return await _take_on(context, wish, generation_id, taken, stands)
+
+
+async def _retry_anew(context: GenerationContext, wish: _Wish, stored: StoredRequest, retry_of: UUID) -> Admitted:
+    generation_id = uuid7()
+    stands = await _standing(context, wish.account_id, stored.model)
+    taken = await take_again(
+        context,
+        wish.account_id,
+        stored,
+        stands.model.definition,
+        generation_id=generation_id,
+        retry_of=retry_of,
+    )
+    return await _take_on(context, wish, generation_id, taken, stands)
+
+
 class _Standing(NamedTuple):
     """What an account asks of which queue, and where it would stand there."""
 
     model: Model
     tier: Tier
     place: Place
-
-
-async def _standing_for(context: GenerationContext, account_id: UUID, request: GenerationRequest) -> _Standing:
-    return await _standing(context, account_id, await model_meant(context.database, account_id, request))
 
 
 async def _standing(context: GenerationContext, account_id: UUID, model_name: str) -> _Standing:
@@ -199,17 +215,7 @@ async def _take_on(
         original_id = await _write(context, generation, riders, wish)
     except RiderRefused:
         # Of the riders, only a turn in a session has a guard.
-        earlier = await _find_replay(context, wish)
-        if earlier is None:
-            raise SessionBusy(cast("UUID", taken.stored.session_id)) from None
-        return Admitted(earlier, replayed=True)
-    except (IdempotencyKeyReused, psycopg.errors.UniqueViolation):
-        # Another request with this key was admitted meanwhile; perhaps the same one, at another price.
-        assert wish.idempotency_key is not None, "without a key nothing can be repeated"
-        earlier = await _find_replay(context, wish)
-        if earlier is None:
-            raise
-        return Admitted(earlier, replayed=True)
+        raise SessionBusy(cast("UUID", taken.stored.session_id)) from None
     if original_id != generation.id:
         original = await get_generation(context.database, original_id, account_id=wish.account_id)
         return Admitted(original, replayed=True)

@@ -80,6 +80,49 @@ async def test_the_same_key_for_another_request_is_refused(context: GenerationCo
         await admit(context, account_id, asks_for("two"), idempotency_key="k", request_id="r-2")
 
 
+@pytest.mark.parametrize(("before", "after"), [(100, 0), (0, 100)], ids=["free since", "paid since"])
+async def test_the_same_key_replays_although_the_model_costs_nothing_any_more_or_at_last(
+    context: GenerationContext, before: int, after: int
+) -> None:
+    account_id = await account_with(context)
+    await context.catalogue.set_price("echo", prices=same_price(before), costs=FREE, changed_by="test")
+    first = await admit(context, account_id, asks_for(), idempotency_key="k", request_id="r-1")
+    frozen = heads_of(context.database.url, account_id).frozen
+    await context.catalogue.set_price("echo", prices=same_price(after), costs=FREE, changed_by="test")
+
+    second = await admit(context, account_id, asks_for(), idempotency_key="k", request_id="r-2")
+
+    assert (second.generation, second.replayed) == (first.generation, True)
+    assert heads_of(context.database.url, account_id).frozen == frozen
+
+
+async def test_the_same_key_replays_although_the_model_is_gone(context: GenerationContext) -> None:
+    account_id = await account_with(context)
+    first = await admit(context, account_id, asks_for(), idempotency_key="k", request_id="r-1")
+    offered = await context.catalogue.offered("echo")
+    await context.catalogue.upsert_model(structs.replace(offered.definition, enabled=False), changed_by="test")
+
+    second = await admit(context, account_id, asks_for(), idempotency_key="k", request_id="r-2")
+
+    assert (second.generation, second.replayed) == (first.generation, True)
+    with pytest.raises(IdempotencyKeyReused):
+        await admit(context, account_id, asks_for("another"), idempotency_key="k", request_id="r-3")
+    with pytest.raises(ModelNotFound):
+        await admit(context, account_id, asks_for(), idempotency_key="new", request_id="r-4")
+
+
+async def test_the_same_key_replays_although_all_credits_are_frozen(context: GenerationContext) -> None:
+    await context.catalogue.set_price("echo", prices=same_price(100_000), costs=FREE, changed_by="test")
+    account_id = await account_with(context, 1)
+    first = await admit(context, account_id, asks_for(max_output_tokens=7), idempotency_key="k", request_id="r-1")
+
+    second = await admit(context, account_id, asks_for(max_output_tokens=7), idempotency_key="k", request_id="r-2")
+
+    assert (second.generation, second.replayed) == (first.generation, True)
+    with pytest.raises(InsufficientCredits):
+        await admit(context, account_id, asks_for(max_output_tokens=7), idempotency_key="new", request_id="r-3")
+
+
 async def test_two_accounts_may_use_the_same_key(context: GenerationContext) -> None:
     one, other = await account_with(context), await account_with(context)
 
