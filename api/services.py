@@ -101,6 +101,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             BatchHub(platform.redis_url, partial(read_batch, database), max_age_s=settings.stream_max_age_s)
         )
         await stack.enter_async_context(_in_background(forget_forever(requests_database), name="forgetting"))
+        await stack.enter_async_context(_in_background(generations.catalogue.keep_fresh(), name="catalogue"))
         yield Services(
             settings=settings,
             database=database,

@@ -12,7 +12,10 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+import psycopg
+import structlog
 from psycopg import AsyncConnection
+from psycopg_pool import PoolTimeout
 
 from ledger.database import Database
 from ledger.rows import from_us, to_us
@@ -24,6 +27,8 @@ from workers.providers import ProviderRegistry
 
 FRESH_S: Final = 1.0
 
+_log = structlog.stdlib.get_logger(__name__)
+
 
 class Catalogue:
     """The models, as this process last read them."""
@@ -31,11 +36,22 @@ class Catalogue:
     def __init__(self, database: Database, providers: ProviderRegistry) -> None:
         self._database = database
         self._providers = providers
+        self._rows: list[tuple[Any, ...]] = []
         self._models: Mapping[str, Model] = {}
         self._definitions: dict[tuple[str, int], ModelDefinition] = {}
         self._prices: dict[tuple[str, int], tuple[Prices, Prices]] = {}
         self._read_at_s = float("-inf")
         self._reading = asyncio.Lock()
+
+    async def keep_fresh(self) -> None:
+        """Read the catalogue again in time for as long as this runs, so that nobody who asks has to wait for it."""
+        while True:
+            try:
+                async with self._reading:
+                    await self._read()
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                _log.info("catalogue_not_read", error=repr(error))
+            await asyncio.sleep(FRESH_S / 2)
 
     async def models(self) -> tuple[Model, ...]:
         """Return the models that are offered: enabled, and their provider is configured here."""
@@ -191,13 +207,17 @@ class Catalogue:
         if time.monotonic() - self._read_at_s < FRESH_S:
             return self._models
         async with self._reading:
-            began_s = time.monotonic()
-            if began_s - self._read_at_s >= FRESH_S:
-                async with self._database.autocommit() as connection:
-                    rows = await (await connection.execute(sql.READ_MODELS)).fetchall()
-                self._models = {row[0]: _model_of_row(row) for row in rows}
-                self._read_at_s = began_s
+            if time.monotonic() - self._read_at_s >= FRESH_S:
+                await self._read()
         return self._models
+
+    async def _read(self) -> None:
+        began_s = time.monotonic()
+        async with self._database.autocommit() as connection:
+            rows = await (await connection.execute(sql.READ_MODELS)).fetchall()
+        if rows != self._rows:
+            self._rows, self._models = rows, {row[0]: _model_of_row(row) for row in rows}
+        self._read_at_s = began_s
 
 
 async def insert_model_version(
