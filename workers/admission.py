@@ -198,6 +198,12 @@ class _Standing(NamedTuple):
 async def _standing(context: GenerationContext, account_id: UUID, model_name: str) -> _Standing:
     model = await context.catalogue.offered(model_name)
     tier = await context.tiers.of(account_id)
+    if tier.name not in model.definition.tiers:
+        # Nobody is refused for what was known of them before they paid.
+        context.tiers.forget(account_id)
+        tier = await context.tiers.of(account_id)
+    if tier.name not in model.definition.tiers:
+        raise TierRequired(model.definition.name, tiers=model.definition.tiers)
     place = await context.places.of_next(account_id, tier=tier, provider=model.definition.provider)
     return _Standing(model, tier, place)
 
@@ -206,8 +212,6 @@ async def _take_on(
     context: GenerationContext, wish: _Wish, generation_id: UUID, taken: Intake, stands: _Standing
 ) -> Admitted:
     model, tier, place = stands
-    if tier.name not in model.definition.tiers:
-        raise TierRequired(model.definition.name, tiers=model.definition.tiers)
     chain = await context.catalogue.chain(model, taken.stored.mode)
     generation, statement = _prepare(context, wish, generation_id, taken, chain, tier=tier, place=place)
     riders = (Rider(writes=(statement,)), *taken.riders)

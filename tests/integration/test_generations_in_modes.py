@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from ledger.amounts import format_credits
+from tests.builders import top_up
 from tests.generations import account_with, freeze_states, generation_context, heads_of, settings_for
 from tests.waiting import eventually
 from workers.admission import admit
@@ -22,6 +23,7 @@ from workers.pricing import Prices
 from workers.requests import GenerationRequest
 from workers.runtime import WorkerRuntime
 from workers.streams.recovery import recover_text
+from workers.tiers import Tier
 
 SCHEMA = {
     "type": "object",
@@ -177,13 +179,17 @@ async def test_a_bound_that_the_balance_does_not_cover_is_refused_before_anyone_
     assert heads_of(bench.context.database.url, bench.account_id).frozen == 0
 
 
-async def test_a_model_for_who_pays_is_refused_to_who_does_not(bench: Bench) -> None:
+async def test_a_model_for_who_pays_is_refused_to_who_does_not_and_open_at_once_to_who_does(bench: Bench) -> None:
     definition = ModelDefinition(name="dear", provider="echo", upstream_name="echo", tiers=("paid",))
     await bench.context.catalogue.upsert_model(definition, changed_by="test")
     await bench.context.catalogue.set_price("dear", prices=Prices(per_job=1), costs=Prices(), changed_by="test")
 
     with pytest.raises(TierRequired):
         await bench.start("dear", prompt="hello")
+    await bench.context.writer.submit(top_up(1_000_000, bench.account_id, paid_amount="1.00", paid_currency="EUR"))
+    started = await get_generation(bench.context.database, await bench.start("dear", prompt="hello"))
+
+    assert started.tier is Tier.paid
 
 
 async def _is_running(bench: Bench, generation_id: UUID) -> bool:
