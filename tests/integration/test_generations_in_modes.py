@@ -189,7 +189,7 @@ async def test_a_model_for_who_pays_is_refused_to_who_does_not_and_open_at_once_
     await bench.context.writer.submit(top_up(1_000_000, bench.account_id, paid_amount="1.00", paid_currency="EUR"))
     started = await get_generation(bench.context.database, await bench.start("dear", prompt="hello"))
 
-    assert started.tier is Tier.paid
+    assert started.tier == Tier.paid
 
 
 async def _is_running(bench: Bench, generation_id: UUID) -> bool:
