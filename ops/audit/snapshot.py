@@ -16,8 +16,9 @@ SETTINGS: Final = {
     "default_transaction_read_only": "on",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "work_mem": "64MB",
 }
-"""An audit writes nothing and takes as long as it takes."""
+"""An audit writes nothing and takes as long as it takes. What it sorts is a range of the events, which fits."""
 
 LOOKING_UP: Final = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
 """For ranges that are small beside the whole: look their rows up, and never read a whole table for one of them."""

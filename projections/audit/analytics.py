@@ -19,7 +19,7 @@ sql: Final = statements.load("projections.audit")
 
 BATCH_EVENTS: Final = 50_000
 
-SETTINGS: Final = {"default_transaction_read_only": "off", "work_mem": "64MB", "temp_buffers": "32MB"}
+SETTINGS: Final = {"default_transaction_read_only": "off", "temp_buffers": "32MB"}
 """For the connection of this check: temporary tables are written."""
 
 
