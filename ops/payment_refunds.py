@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import click
 
-from ledger.errors import LedgerError
 from ledger.writer import LedgerWriter
 from ops.command import data_dir_option, json_option, run
 from ops.errors import CheckFailed
@@ -20,7 +19,7 @@ from workers.payments.context import PaymentContext
 from workers.payments.gateways.registry import NAMES
 from workers.payments.money import Money, NotMoney
 from workers.payments.payments import read_payment
-from workers.payments.refunding import NotRefundable, refund
+from workers.payments.refunding import NotRefundable, RefundUnsettled, refund
 
 MAX_REASON_CHARACTERS: Final = 200
 
@@ -54,7 +53,7 @@ def refund_command(
             try:
                 minor = None if amount is None else await _minor_of(context, gateway, payment_id, amount)
                 fact = await refund(context, gateway, payment_id, minor, key=key, reason=reason)
-            except (NotRefundable, LedgerError) as refused:
+            except (NotRefundable, RefundUnsettled) as refused:
                 raise CheckFailed(str(refused)) from None
         result = {
             "refund_id": fact.refund_id,

@@ -1,14 +1,29 @@
 """Giving money back through a payment's own gateway, at once with the credits that it takes."""
 
+import psycopg
+
+from ledger.errors import LedgerError
 from workers.payments.context import PaymentContext
-from workers.payments.facts import RefundFact
+from workers.payments.facts import NotYet, RefundFact
 from workers.payments.money import Money
 from workers.payments.payments import read_payment
 from workers.payments.settling import settle
+from workers.payments.taking_back import Unsettleable
 
 
 class NotRefundable(Exception):
     """There is no such payment, or less is left of it than was to be given back."""
+
+
+class RefundUnsettled(Exception):
+    """The gateway has given the money back, and the credits are not taken back yet: its webhook does that, too."""
+
+    def __init__(self, fact: RefundFact, reason: Exception) -> None:
+        super().__init__(
+            f"{fact.amount} was given back as {fact.refund_id}, and the credits were not taken yet ({reason}):"
+            " the gateway's webhook does so, else the same key again"
+        )
+        self.fact = fact
 
 
 async def refund(
@@ -22,6 +37,7 @@ async def refund(
     Raises:
         NotRefundable: there is no such payment here, or so much is not left of it.
         GatewayNotConfigured, GatewayError: the gateway cannot, or will not. If that is `ambiguous`, the same key shows.
+        RefundUnsettled: it was given back, and something kept the credits from going with it.
     """
     payment = await read_payment(context.database, gateway, payment_id)
     if payment is None or payment.command_key is None:
@@ -32,5 +48,8 @@ async def refund(
         raise NotRefundable(f"{Money(left_minor, payment.price.currency)} is left of this payment")
     amount = Money(given_minor, payment.price.currency)
     fact = await context.gateways.get(gateway).refund(payment_id, amount, key=key, reason=reason)
-    await settle(context, gateway, fact)
+    try:
+        await settle(context, gateway, fact)
+    except (NotYet, Unsettleable, LedgerError, psycopg.Error) as error:
+        raise RefundUnsettled(fact, error) from error
     return fact

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from ledger.errors import Contended
 from tests.api_in_process import Api
 from tests.customers import Customer
 from tests.ledger_state import check_everything
@@ -17,7 +18,7 @@ from tests.tills import NAMES, Delivery, Till
 from workers.payments.facts import RefundFact
 from workers.payments.gateway import GatewayError
 from workers.payments.processing import InboxProcessor
-from workers.payments.refunding import NotRefundable, refund
+from workers.payments.refunding import NotRefundable, RefundUnsettled, refund
 
 PACK = 1_000 * CREDIT
 
@@ -219,6 +220,29 @@ async def test_no_more_is_given_back_than_is_left(buyer: Buyer) -> None:
     with pytest.raises(NotRefundable):
         await refund(buyer.context, buyer.till.name, payment_id, 10**9, key="much", reason="asked for")
     assert buyer.account().available == PACK
+
+
+async def test_money_that_went_back_before_its_credits_is_told_and_the_same_key_takes_them(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = await buyer.buy()
+
+    async def give_back() -> RefundFact:
+        return await refund(buyer.context, buyer.till.name, payment_id, None, key="one", reason="asked for")
+
+    async def is_away(*_: object) -> None:
+        raise Contended("the database is unreachable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.payments.refunding.settle", is_away)
+        with pytest.raises(RefundUnsettled, match="was given back as") as raised:
+            await give_back()
+    assert buyer.account().available == PACK
+    again = await give_back()
+
+    assert again.refund_id == raised.value.fact.refund_id
+    await buyer.settle()
+    assert (buyer.account().available, buyer.account().reversed) == (0, PACK)
 
 
 def payment_of(buyer: Buyer, sent: list[Delivery]) -> str:
