@@ -12,10 +12,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg_pool import PoolTimeout
 
 from ledger.database import Database
 from ledger.rows import from_us, to_us
@@ -49,8 +47,8 @@ class Catalogue:
             try:
                 async with self._reading:
                     await self._read()
-            except (psycopg.Error, PoolTimeout, OSError) as error:
-                _log.info("catalogue_not_read", error=repr(error))
+            except Exception as error:  # noqa: BLE001 - whoever asks reads it then, and hears of it
+                _log.warning("catalogue_not_read", error=repr(error))
             await asyncio.sleep(FRESH_S / 2)
 
     async def models(self) -> tuple[Model, ...]:
