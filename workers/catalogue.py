@@ -39,6 +39,7 @@ class Catalogue:
         self._definitions: dict[tuple[str, int], ModelDefinition] = {}
         self._prices: dict[tuple[str, int], tuple[Prices, Prices]] = {}
         self._read_at_s = float("-inf")
+        self._changes = 0
         self._reading = asyncio.Lock()
 
     async def keep_fresh(self) -> None:
@@ -178,8 +179,9 @@ class Catalogue:
         )
 
     def forget(self) -> None:
-        """Read the catalogue again the next time it is asked for."""
+        """Read the catalogue again the next time it is asked for: what is being read now may not have the change."""
         self._read_at_s = float("-inf")
+        self._changes += 1
 
     def _is_offered(self, model: Model) -> bool:
         return model.definition.enabled and self._providers.status(model.definition.provider).configured
@@ -210,12 +212,13 @@ class Catalogue:
         return self._models
 
     async def _read(self) -> None:
-        began_s = time.monotonic()
+        began_s, changes = time.monotonic(), self._changes
         async with self._database.autocommit() as connection:
             rows = await (await connection.execute(sql.READ_MODELS)).fetchall()
         if rows != self._rows:
             self._rows, self._models = rows, {row[0]: _model_of_row(row) for row in rows}
-        self._read_at_s = began_s
+        if changes == self._changes:
+            self._read_at_s = began_s
 
 
 async def insert_model_version(

@@ -8,10 +8,11 @@ import pytest
 from msgspec import structs
 
 from tests.generations import FREE, generation_context, same_price
+from workers import catalogue as catalogue_module
 from workers.catalogue import Catalogue
 from workers.context import GenerationContext
 from workers.errors import InvalidModel, InvalidPrice, ModelNotFound
-from workers.models import ModelDefinition
+from workers.models import Model, ModelDefinition
 from workers.pricing import Prices
 from workers.seed import seed_catalogue
 
@@ -158,3 +159,21 @@ async def test_another_process_sees_a_change_within_a_moment(context: Generation
     other.forget()
 
     assert (await other.offered("echo")).prices == same_price(7)
+
+
+async def test_a_change_made_while_the_catalogue_is_being_read_is_read_the_next_time(
+    context: GenerationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Catalogue(context.database, context.providers)
+    read_row = catalogue_module._model_of_row  # pyright: ignore[reportPrivateUsage]
+
+    def changed_meanwhile(row: tuple[Any, ...]) -> Model:
+        mine.forget()
+        return read_row(row)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalogue_module, "_model_of_row", changed_meanwhile)
+        before = await mine.offered("echo")
+    await context.catalogue.set_price("echo", prices=same_price(7), costs=FREE, changed_by="test")
+
+    assert (await mine.offered("echo")).price_version == before.price_version + 1
