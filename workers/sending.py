@@ -47,7 +47,7 @@ class LinkSender:
         commands = [command for message in messages for command in self._broker.enqueueing(message)]
         replies = await self._execute(commands)
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            # Redis is new, or has restarted. None of them was enqueued then, for they all go by the one script.
+            # Redis is new, or has restarted. Should some have been enqueued all the same, twice does no harm.
             replies = (await self._execute([self._broker.loading(), *commands]))[1:]
         for reply in replies:
             if isinstance(reply, ResponseError):
