@@ -1,8 +1,9 @@
 """Serving the API with uvicorn: readers of streams are told of a stop, and one who does not read can be cut off."""
 
+import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import uvicorn
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.app import create_app
 from api.event_stream import DIRECT_EXTENSION
 from ledger.garbage import collect_rarely
+from workers.payments.gateways.registry import Gateways
 
 GRACEFUL_TIMEOUT_S: Final = 2
 KEEP_ALIVE_S: Final = 75
@@ -52,6 +54,7 @@ def serve(*, host: str, port: int) -> None:
         SettingsError: the environment lacks something, or contradicts itself.
     """
     application = create_app()
+    _check_gateways(application.settings.platform.environment)
     collect_rarely()
     config = uvicorn.Config(
         application,
@@ -68,3 +71,10 @@ def serve(*, host: str, port: int) -> None:
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
     )
     Server(config, drain=application.drain).run()
+
+
+def _check_gateways(environment: Mapping[str, str]) -> None:
+    """Make the gateways once before anything is open: what is wrong with their settings is one line then."""
+    gateways = Gateways(environment)
+    gateways.make_configured()
+    asyncio.run(gateways.aclose())

@@ -33,10 +33,13 @@ class Ran(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.out)
 
 
-async def holdfast(*words: str, data_dir: Path, **environment: str) -> Ran:
+async def holdfast(*words: str, data_dir: Path | None, **environment: str) -> Ran:
+    """Run the command; `data_dir` is `None` for those that have none."""
+    if data_dir is not None:
+        words = (*words, f"--data-dir={data_dir}")
     inherited = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ops", *words, f"--data-dir={data_dir}",
+        sys.executable, "-m", "ops", *words,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**inherited, **environment},
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
@@ -280,3 +283,13 @@ async def test_a_setting_that_makes_no_sense_is_exit_status_2(tmp_path: Path) ->
     assert ran.status == 2
     assert "HOLDFAST_BOOTSTRAP_ADMIN_KEY" in ran.err
     assert is_one_clear_line(ran.err)
+
+
+async def test_a_setting_of_a_gateway_that_makes_no_sense_keeps_the_api_from_starting() -> None:
+    settings = {"DATABASE_URL": "postgresql:///none", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    paddle = {"PADDLE_API_KEY": "pdl_x", "PADDLE_WEBHOOK_SECRET": "secret", "PADDLE_TAX_CATEGORY": "nonsense"}
+    ran = await holdfast("web", data_dir=None, HOLDFAST_JWT_SECRET="x" * 40, **settings, **paddle)
+
+    assert ran.status == 2
+    assert "PADDLE_TAX_CATEGORY" in ran.err.splitlines()[-1]
+    assert "Traceback" not in ran.err
