@@ -84,4 +84,4 @@ def split(portions: Iterable[Portion], amount: int) -> tuple[tuple[Portion, ...]
 
 def total(portions: Iterable[Portion]) -> int:
     """Sum of the portions, in microcredits."""
-    return sum(amount for _, amount in portions)
+    return sum([amount for _, amount in portions])

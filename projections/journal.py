@@ -1,6 +1,7 @@
 """The journal: every event that moves credits or money, entered in double entry by `journal_rules`."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
@@ -13,7 +14,7 @@ from ledger.arrays import Int8Array, TextArray, UuidArray
 from ledger.events import BODY_OF_KIND, Body, Kind, Portion
 from projections.journal_lots import JournalLot
 from projections.journal_policy import Policies, read_policies
-from projections.journal_rules import WITHOUT_ENTRY, Lots, Original, Posted, entry_of
+from projections.journal_rules import WITHOUT_ENTRY, Line, Lots, Original, Posted, entry_of
 from projections.periods import ClosedDays, read_closed_days
 from projections.projection import Batch, Projection
 
@@ -26,22 +27,23 @@ EVENTS_AT_A_STRETCH: Final = 500
 DAY_US: Final = 24 * 60 * 60 * 1_000_000
 
 _WITHOUT_ENTRY: Final = [int(kind) for kind in WITHOUT_ENTRY]
-_DECODERS: Final = {int(kind): msgspec.json.Decoder(body).decode for kind, body in BODY_OF_KIND.items()}
+_RESOLVING: Final = (Kind.freeze_confirmed, Kind.freeze_rolled_back)
+_DECODERS: Final = {int(kind): (kind, msgspec.json.Decoder(body).decode) for kind, body in BODY_OF_KIND.items()}
 
 
-_Draws: TypeAlias = dict[tuple[UUID, int], tuple[Portion, ...]]
-"""What freezes were drawn from, by the account and version of the events that resolved them."""
+_Draws: TypeAlias = dict[int, tuple[Portion, ...]]
+"""What freezes were drawn from, by the `seq` of the events that resolved them."""
 
-_Originals: TypeAlias = dict[tuple[UUID, int], tuple[events.TopUpReversed, int]]
-"""The reversals that events undo, by the account and version of the reinstatement, each with its `seq`."""
+_Originals: TypeAlias = dict[int, tuple[events.TopUpReversed, int]]
+"""The reversals that events undo, by the `seq` of the reinstatement, each with its own."""
 
 
-class PostedEvent(NamedTuple):
+class PostedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as the journal reads it; days are days since 1970-01-01."""
 
     account_id: UUID
     version: int
-    kind: int
+    kind: Kind
     amount: int
     body: Body
     seq: int
@@ -94,9 +96,13 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
     written: list[WrittenLine] = []
     for place in range(0, len(read), EVENTS_AT_A_STRETCH):
         for event in read[place : place + EVENTS_AT_A_STRETCH]:
-            written += enter(event, lots, known)
+            booked_day, lines = enter(event, lots[event.account_id], known)
+            written += [
+                WrittenLine(event.seq, number, event.account_id, event.version, booked_day, *line)
+                for number, line in enumerate(lines, start=1)
+            ]
         await asyncio.sleep(0)
-    await _save(connection, batch.build, written, lots.values())
+    await _save(connection, batch.build, written, [lot for held in lots.values() for lot in held.values()])
 
 
 async def read_rules(connection: AsyncConnection[Any]) -> Rules:
@@ -109,46 +115,45 @@ async def read_known(connection: AsyncConnection[Any], rules: Rules, read: Seque
     return Known(rules, await _freeze_draws(connection, read), await _originals(connection, read))
 
 
-def enter(event: PostedEvent, lots: Lots, known: Known) -> Iterable[WrittenLine]:
-    """Make the lines of one event, and bring its lots up to date in place.
+def enter(event: PostedEvent, lots: Lots, known: Known) -> tuple[int, list[Line]]:
+    """Make the lines of one event, and bring the lots of its account up to date in place; return its day, and them.
 
     Raises:
         ValueError, KeyError, AssertionError, UnreadablePayment: see `apply`.
     """
-    key = event.account_id, event.version
     policies, closed = known.rules
-    original = known.originals.get(key)
+    original = known.originals.get(event.seq)
     posted = Posted(
         event.account_id,
         event.version,
-        Kind(event.kind),
+        event.kind,
         event.amount,
         event.body,
         policies.at(event.seq),
-        known.draws.get(key, ()),
+        known.draws.get(event.seq, ()),
         None if original is None else Original(original[0], policies.at(original[1])),
     )
     effective_us = event.body.effective_at_us
     effective_day = event.recorded_day if effective_us is None else effective_us // DAY_US
     booked_day = closed.booked_day(event.seq, recorded_day=event.recorded_day, effective_day=effective_day)
-    for number, line in enumerate(entry_of(lots, posted), start=1):
-        yield WrittenLine(event.seq, number, event.account_id, event.version, booked_day, *line)
+    return booked_day, entry_of(lots, posted)
 
 
 def _decoded(row: Sequence[Any]) -> PostedEvent:
-    account_id, version, kind, amount, body, seq, recorded_day = row
-    decode = _DECODERS.get(kind)
-    if decode is None:
-        raise ValueError(f"an event of unknown kind {kind}: it needs a newer version")
+    account_id, version, number, amount, body, seq, recorded_day = row
+    if number not in _DECODERS:
+        raise ValueError(f"an event of unknown kind {number}: it needs a newer version")
+    kind, decode = _DECODERS[number]
     return PostedEvent(account_id, version, kind, amount, decode(body), seq, recorded_day)
 
 
 async def _freeze_draws(connection: AsyncConnection[Any], read: Iterable[PostedEvent]) -> _Draws:
     """What the freezes were drawn from that paid a debt when they were resolved: rare, and nowhere else to be seen."""
     paid = {
-        (event.account_id, event.body.freeze_id): event.version
+        (event.account_id, event.body.freeze_id): event
         for event in read
-        if isinstance(event.body, events.FreezeConfirmed | events.FreezeRolledBack)
+        if event.kind in _RESOLVING
+        and isinstance(event.body, events.FreezeConfirmed | events.FreezeRolledBack)
         and event.body.debt_paid_microcredits
     }
     if not paid:
@@ -156,20 +161,20 @@ async def _freeze_draws(connection: AsyncConnection[Any], read: Iterable[PostedE
     parameters = {
         "account_ids": UuidArray.of([account_id for account_id, _ in paid]),
         "freeze_ids": UuidArray.of([freeze_id for _, freeze_id in paid]),
-        "versions": Int8Array.of(list(paid.values())),
+        "versions": Int8Array.of([event.version for event in paid.values()]),
     }
     draws: _Draws = {}
     for account_id, freeze_id, body in await (await connection.execute(sql.READ_FREEZE_DRAWS, parameters)).fetchall():
         opening = msgspec.json.decode(body, type=events.CreditsFrozen)
-        draws[account_id, paid[account_id, freeze_id]] = opening.draws
+        draws[paid[account_id, freeze_id].seq] = opening.draws
     return draws
 
 
 async def _originals(connection: AsyncConnection[Any], read: Iterable[PostedEvent]) -> _Originals:
     undone = {
-        (event.account_id, event.body.reversal_version): event.version
+        (event.account_id, event.body.reversal_version): event.seq
         for event in read
-        if isinstance(event.body, events.ReversalReinstated)
+        if event.kind is Kind.reversal_reinstated and isinstance(event.body, events.ReversalReinstated)
     }
     if not undone:
         return {}
@@ -179,47 +184,51 @@ async def _originals(connection: AsyncConnection[Any], read: Iterable[PostedEven
     }
     rows = await (await connection.execute(sql.READ_ORIGINAL_REVERSALS, parameters)).fetchall()
     return {
-        (account_id, undone[account_id, version]): (msgspec.json.decode(body, type=events.TopUpReversed), seq)
+        undone[account_id, version]: (msgspec.json.decode(body, type=events.TopUpReversed), seq)
         for account_id, version, body, seq in rows
     }
 
 
 def _lots_named(read: Iterable[PostedEvent], known: Known) -> set[tuple[UUID, int]]:
-    named = {(account_id, number) for (account_id, _), portions in known.draws.items() for number, _ in portions}
-    named.update((account_id, original.lot_number) for (account_id, _), (original, _) in known.originals.items())
+    named: set[tuple[UUID, int]] = set()
     for event in read:
         account_id, body = event.account_id, event.body
         for portions in (
-            getattr(body, "draws", ()), getattr(body, "returned", ()), getattr(body, "expired", ())
+            getattr(body, "draws", ()), getattr(body, "returned", ()), getattr(body, "expired", ()),
+            known.draws.get(event.seq, ()),
         ):  # fmt: skip
             for number, _ in portions:
                 named.add((account_id, number))
         number = getattr(body, "lot_number", None)
         if number is not None:
             named.add((account_id, number))
+        if event.seq in known.originals:
+            named.add((account_id, known.originals[event.seq][0].lot_number))
     return named
 
 
-async def _load_lots(connection: AsyncConnection[Any], build: int, named: set[tuple[UUID, int]]) -> Lots:
+async def _load_lots(
+    connection: AsyncConnection[Any], build: int, named: set[tuple[UUID, int]]
+) -> defaultdict[UUID, Lots]:
+    lots: defaultdict[UUID, Lots] = defaultdict(dict)
     if not named:
-        return {}
+        return lots
     wanted = list(named)
     parameters = {
         "build": build,
         "account_ids": UuidArray.of([account_id for account_id, _ in wanted]),
         "numbers": Int8Array.of([number for _, number in wanted]),
     }
-    lots: Lots = {}
     async for row in await connection.execute(sql.READ_JOURNAL_LOTS, parameters, binary=True):
         account_id, number, is_bought, currency, unit, paid, amount, held, reversed_, expired, *money = row
-        lots[account_id, number] = JournalLot(
+        lots[account_id][number] = JournalLot(
             account_id, number, is_bought, currency, unit, int(paid), amount, held, reversed_, expired, *map(int, money)
         )
     return lots
 
 
 async def _save(
-    connection: AsyncConnection[Any], build: int, written: Sequence[WrittenLine], lots: Iterable[JournalLot]
+    connection: AsyncConnection[Any], build: int, written: Sequence[WrittenLine], lots: Sequence[JournalLot]
 ) -> None:
     if written:
         seqs, lines, account_ids, versions, booked_days, debits, credited, commodities, amounts, numbers = zip(
@@ -239,9 +248,8 @@ async def _save(
             "lots": Int8Array.of(numbers),
         }
         await connection.execute(sql.INSERT_JOURNAL_LINES, columns)
-    kept = list(lots)
-    if kept:
-        await connection.execute(sql.UPSERT_JOURNAL_LOTS, {"build": build, **_lot_columns(kept)})
+    if lots:
+        await connection.execute(sql.UPSERT_JOURNAL_LOTS, {"build": build, **_lot_columns(lots)})
 
 
 def _lot_columns(lots: Sequence[JournalLot]) -> dict[str, object]:

@@ -59,8 +59,8 @@ class Posted(msgspec.Struct, frozen=True):
     original: Original | None = None
 
 
-Lots = dict[tuple[UUID, int], JournalLot]
-"""The lots an event names, by account and number; a new one is added."""
+Lots = dict[int, JournalLot]
+"""The lots of an account that an event names, by number; a new one is added."""
 
 
 class Entry:
@@ -74,7 +74,7 @@ class Entry:
 
     def lot(self, number: int) -> JournalLot:
         """Return a lot of the event's account."""
-        return self._lots[self.event.account_id, number]
+        return self._lots[number]
 
     def bring_in(self, amount: int, payment: Payment, *, is_bought: bool) -> JournalLot:
         """Add the lot that this event brings in."""
@@ -88,7 +88,7 @@ class Entry:
             amount=amount,
             held=amount,
         )
-        self._lots[lot.account_id, lot.number] = lot
+        self._lots[lot.number] = lot
         return lot
 
     def units(self, debit: A, credit: A, amount: int, lot: int) -> None:
@@ -102,10 +102,11 @@ class Entry:
     def _add(self, debit: A, credit: A, commodity: str, amount: int, lot: int) -> None:
         if amount < 0:
             debit, credit, amount = credit, debit, -amount
-        while amount:
-            part = min(amount, MAX_LINE)
-            self.lines.append(Line(debit, credit, commodity, part, lot))
-            amount -= part
+        while amount > MAX_LINE:
+            self.lines.append(Line(debit, credit, commodity, MAX_LINE, lot))
+            amount -= MAX_LINE
+        if amount:
+            self.lines.append(Line(debit, credit, commodity, amount, lot))
 
     def use(self, lot: JournalLot, microcredits: int) -> None:
         """Enter the money of credits that were used: revenue if they were paid for."""
@@ -195,18 +196,18 @@ def _charged(entry: Entry, body: events.CreditsCharged, amount: int) -> None:
 def _confirmed(entry: Entry, body: events.FreezeConfirmed, amount: int) -> None:
     _used(entry, body.draws)
     entry.expire(body.expired)
-    _pay_debt(entry, (*body.draws, *body.returned, *body.expired), body.debt_paid_microcredits)
+    if body.debt_paid_microcredits:
+        _pay_debt(entry, (*body.draws, *body.returned, *body.expired), body.debt_paid_microcredits)
 
 
 def _rolled_back(entry: Entry, body: events.FreezeRolledBack, amount: int) -> None:
     entry.expire(body.expired)
-    _pay_debt(entry, (*body.returned, *body.expired), body.debt_paid_microcredits)
+    if body.debt_paid_microcredits:
+        _pay_debt(entry, (*body.returned, *body.expired), body.debt_paid_microcredits)
 
 
 def _pay_debt(entry: Entry, accounted_for: Iterable[Portion], debt_paid: int) -> None:
     """What a freeze drew and no list of the event mentions has paid a debt, which is a use."""
-    if not debt_paid:
-        return
     left = dict(entry.event.freeze_draws)
     for number, microcredits in accounted_for:
         left[number] -= microcredits

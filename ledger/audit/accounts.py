@@ -9,14 +9,14 @@ import msgspec
 from psycopg import AsyncConnection
 
 from ledger import statements
-from ledger.account import Account, Decision, FreezeState, OpenFreeze, evolve
+from ledger.account import Account, Decision, OpenFreeze, evolve
 from ledger.arrays import ByteaArray, Int8Array, TextArray, TimestampArray, UuidArray
 from ledger.audit.findings import Finding, Findings
 from ledger.audit.onlookers import Onlooker
 from ledger.audit.totals import Totals
-from ledger.events import GENESIS_HASH, AccountOpened, Event, chain_hash
+from ledger.events import GENESIS_HASH, AccountOpened, Event, Kind, chain_hash
 from ledger.lots import Lot
-from ledger.rows import decode_portions, encode_portions, event_of_row, from_us
+from ledger.rows import decode_portions, encode_portions, event_of_raw_row, from_us, read_raw
 
 sql: Final = statements.load("ledger.audit")
 
@@ -76,23 +76,25 @@ class _Checking:
         self._resolved: list[tuple[UUID, OpenFreeze]] = []
 
     async def run(self) -> CheckedAccounts:
-        self._heads = {row[0]: row[1:] async for row in self._rows(sql.READ_ACCOUNT_ROWS)}
-        self._lots = _grouped([row async for row in self._rows(sql.READ_LOT_ROWS)])
-        self._reversals = _grouped([row async for row in self._rows(sql.READ_REVERSAL_ROWS)])
+        self._heads = {row[0]: row[1:] for row in await self._all_rows(sql.READ_ACCOUNT_ROWS)}
+        self._lots = _grouped(await self._all_rows(sql.READ_LOT_ROWS))
+        self._reversals = _grouped(await self._all_rows(sql.READ_REVERSAL_ROWS))
         current: _Chain | None = None
-        async for row in self._rows(sql.READ_ACCOUNT_EVENTS, {"snapshot": self._snapshot}):
-            if current is None or current.account.id != row[0]:
-                await self._close(current)
-                current = _Chain(row[0], self._findings, self._onlookers)
-            self._result.events += 1
-            self._result.sealed += row[11] is not None
-            current.take(row)
-            if len(current.resolved) + len(self._resolved) >= FREEZES_AT_ONCE:
+        current_id = b""
+        async for rows in self._rows(sql.READ_ACCOUNT_EVENTS, {"snapshot": self._snapshot}, raw=True):
+            for row in rows:
+                if current is None or row[0] != current_id:
+                    await self._close(current)
+                    current_id = row[0]
+                    current = _Chain(UUID(bytes=current_id), self._findings, self._onlookers)
+                current.take(row)
+            self._result.events += len(rows)
+            self._result.sealed += sum(row[11] is not None for row in rows)
+            if current is not None and len(current.resolved) + len(self._resolved) >= FREEZES_AT_ONCE:
                 self._collect(current)
                 await self._compare_freezes()
-            if self._result.events % FETCH == 0:
-                for onlooker in self._onlookers:
-                    await onlooker.catch_up()
+            for onlooker in self._onlookers:
+                await onlooker.catch_up()
         await self._close(current)
         await self._compare_freezes()
         for account_id in [*self._heads, *(set(self._lots) | set(self._reversals)) - set(self._heads)]:
@@ -103,13 +105,19 @@ class _Checking:
             self._result.findings += onlooker.findings.kept
         return self._result
 
-    async def _rows(self, statement: Any, more: dict[str, object] | None = None) -> AsyncIterator[tuple[Any, ...]]:
-        """Read row by row through a cursor of the server's, so that memory stays bounded."""
+    async def _rows(
+        self, statement: Any, more: dict[str, object] | None = None, *, raw: bool = False
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Read some rows at a time through a cursor of the server's, so that memory stays bounded."""
         async with self._connection.cursor(name="audit", binary=True) as cursor:
+            if raw:
+                read_raw(cursor)
             await cursor.execute(statement, {**self._range, **(more or {})})
             while rows := await cursor.fetchmany(FETCH):
-                for row in rows:
-                    yield row
+                yield rows
+
+    async def _all_rows(self, statement: Any) -> list[tuple[Any, ...]]:
+        return [row async for rows in self._rows(statement) for row in rows]
 
     def _collect(self, chain: "_Chain") -> None:
         self._resolved += [(chain.account.id, freeze) for freeze in chain.resolved]
@@ -208,7 +216,7 @@ class _Chain:
         """Check one event against those before it."""
         seq, was_visible = row[11], row[12]
         try:
-            event = event_of_row(row[:11])
+            event = event_of_raw_row(self.account.id, row)
         except ValueError:
             self.version, self.head = row[1], row[10]
             self._break(f"there is no kind of event {row[2]}", seq, row[1])
@@ -219,15 +227,18 @@ class _Chain:
             self._find(
                 "chain", "the event does not have the hash of its content and its predecessor", seq, event.version
             )
-        if seq is None and was_visible:
-            self._find(
-                "order", "the event was there at the last tick and is not in the sealed order", seq, event.version
-            )
-        if seq is not None and seq <= self._last_seq:
-            self._find("order", "the event is sealed before its predecessor", seq, event.version)
+        if seq is None:
+            if was_visible:
+                problem = "the event was there at the last tick and is not in the sealed order"
+                self._find("order", problem, seq, event.version)
+        else:
+            if seq <= self._last_seq:
+                self._find("order", "the event is sealed before its predecessor", seq, event.version)
+            self._last_seq = seq
         if event.recorded_at_us < self._last_us:
             self._find("chain", "the event is recorded before its predecessor", seq, event.version)
-        self._last_seq, self._last_us = seq or self._last_seq, max(event.recorded_at_us, self._last_us)
+        else:
+            self._last_us = event.recorded_at_us
         self.version, self.head = event.version, event.hash
         if not self.is_broken:
             self._fold(event, seq)
@@ -240,24 +251,20 @@ class _Chain:
         except (AssertionError, KeyError, msgspec.DecodeError) as error:
             self._break(f"the event does not follow from those before it ({error})", seq, event.version)
             return
-        if isinstance(body, AccountOpened):
+        if event.version == 1 and isinstance(body, AccountOpened):
             self.owner, self.name = body.owner, body.name
-        stated = (event.available_after_microcredits, event.frozen_after_microcredits)
-        if stated != (account.available, account.frozen):
-            problem = f"the event says available {stated[0]} and frozen {stated[1]} after it, the replay comes to"
+        available, frozen = event.available_after_microcredits, event.frozen_after_microcredits
+        if available != account.available or frozen != account.frozen:
+            problem = f"the event says available {available} and frozen {frozen} after it, the replay comes to"
             self._find("replay", f"{problem} {account.available} and {account.frozen}", seq, event.version)
         for onlooker in self._onlookers:
             onlooker.saw(event, body, seq, account)
-        self._forget_resolved()
-
-    def _forget_resolved(self) -> None:
-        for freeze_id in self.account.changed_freezes:
-            freeze = self.account.freezes[freeze_id]
-            if freeze.state is FreezeState.open:
-                self.freezes += 1
-            else:
-                self.resolved.append(self.account.freezes.pop(freeze_id))
-        self.account.changed_freezes.clear()
+        if event.kind is Kind.credits_frozen:
+            self.freezes += 1
+            account.changed_freezes.clear()
+        elif account.changed_freezes:
+            # One that is over is compared, and not needed again.
+            self.resolved.append(account.freezes.pop(account.changed_freezes.pop()))
 
     def _find(self, check: str, problem: str, seq: int | None, version: int) -> None:
         self._findings.add(check, problem, seq=seq, account_id=self.account.id, version=version)
@@ -304,15 +311,25 @@ def _time(time_us: int | None) -> datetime | None:
 
 
 def _freeze_columns(freezes: Sequence[tuple[UUID, OpenFreeze]]) -> dict[str, object]:
+    account_ids, ids, amounts, draws, expires_ats, references, states, confirmeds, opened_ats, resolved_ats = zip(
+        *[
+            (
+                account_id, freeze.id, freeze.amount, encode_portions(freeze.draws), freeze.expires_at_us,
+                freeze.reference, freeze.state, freeze.confirmed, freeze.opened_at_us, freeze.resolved_at_us,
+            )
+            for account_id, freeze in freezes
+        ],
+        strict=True,
+    )  # fmt: skip
     return {
-        "account_ids": UuidArray.of([account_id for account_id, _ in freezes]),
-        "ids": UuidArray.of([freeze.id for _, freeze in freezes]),
-        "amounts": Int8Array.of([freeze.amount for _, freeze in freezes]),
-        "draws": ByteaArray.of([encode_portions(freeze.draws) for _, freeze in freezes]),
-        "expires_ats": TimestampArray.of([freeze.expires_at_us for _, freeze in freezes]),
-        "references": TextArray.of([freeze.reference for _, freeze in freezes]),
-        "states": Int8Array.of([freeze.state for _, freeze in freezes]),
-        "confirmeds": Int8Array.of([freeze.confirmed for _, freeze in freezes]),
-        "opened_ats": TimestampArray.of([freeze.opened_at_us for _, freeze in freezes]),
-        "resolved_ats": TimestampArray.of([freeze.resolved_at_us for _, freeze in freezes]),
+        "account_ids": UuidArray.of(account_ids),
+        "ids": UuidArray.of(ids),
+        "amounts": Int8Array.of(amounts),
+        "draws": ByteaArray.of(draws),
+        "expires_ats": TimestampArray.of(expires_ats),
+        "references": TextArray.of(references),
+        "states": Int8Array.of(states),
+        "confirmeds": Int8Array.of(confirmeds),
+        "opened_ats": TimestampArray.of(opened_ats),
+        "resolved_ats": TimestampArray.of(resolved_ats),
     }

@@ -86,7 +86,17 @@ class _Checking:
             return None
 
     async def _read_entries(self) -> tuple[bytes, int | None, int]:
+        """Return the hashes, the first seq that has no event, and how many events there are too many."""
         bounds = {"first": self._first, "beyond": self._beyond}
+        positions = await (await self._connection.execute(sql.READ_POSITIONS, bounds)).fetchone()
+        assert positions is not None, "an aggregate has one row"
+        where = {**bounds, "first_position": positions[0], "last_position": positions[1]}
+        # Planned with these bounds, and not for any: that would look every event up.
+        cursor = await self._connection.execute(sql.READ_ENTRIES_IN_ROW, where, prepare=False, binary=True)
+        row = await cursor.fetchone()
+        assert row is not None, "an aggregate has one row"
+        if row[1]:
+            return row[0], None, 0
         cursor = await self._connection.execute(sql.READ_ENTRIES_OR_GAPS, bounds, binary=True)
         row = await cursor.fetchone()
         assert row is not None, "an aggregate has one row"

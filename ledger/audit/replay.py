@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
@@ -11,7 +12,7 @@ from ledger import statements
 from ledger.account import Account, Decision, FreezeState, evolve
 from ledger.audit.accounts import FETCH, AccountRange
 from ledger.audit.totals import Totals
-from ledger.rows import event_of_row
+from ledger.rows import event_of_raw_row, read_raw
 
 sql: Final = statements.load("ledger.audit")
 
@@ -40,6 +41,7 @@ async def replay_accounts(connection: AsyncConnection[Any], accounts: AccountRan
     replayed = Replayed()
     bounds = {"first": accounts.first, "last": accounts.last, "at": point.at, "seq": point.seq}
     async with connection.cursor(name="replay", binary=True) as cursor:
+        read_raw(cursor)
         await cursor.execute(sql.READ_ACCOUNT_EVENTS_UNTIL, bounds)
         while rows := await cursor.fetchmany(FETCH):
             for row in rows:
@@ -50,12 +52,12 @@ async def replay_accounts(connection: AsyncConnection[Any], accounts: AccountRan
 
 
 def _take(replayed: Replayed, row: Sequence[Any]) -> None:
-    event = event_of_row(row)
     account = replayed.last
-    if account is None or account.id != event.account_id:
+    if account is None or account.id.bytes != row[0]:
         if account is not None:
             replayed.totals.add(account)
-        account = replayed.last = Account(event.account_id)
+        account = replayed.last = Account(UUID(bytes=row[0]))
+    event = event_of_raw_row(account.id, row)
     decision = Decision(event.kind, event.amount_microcredits, event.decoded_body())
     evolve(account, decision, recorded_at_us=event.recorded_at_us)
     replayed.events += 1

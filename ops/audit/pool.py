@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from ledger.garbage import collect_rarely
 
 MOST_PROCESSES: Final = 8
 
-Job = tuple[Callable[..., Any], Any]
-"""A function of one argument that another process can import, and the argument."""
+Job = tuple[Callable[..., Coroutine[Any, Any, Any]], Any]
+"""A coroutine function of one argument that another process can import, and the argument."""
 
 
 async def run_all(jobs: Sequence[Job], *, progress: Callable[[int, int], None]) -> list[Any]:
@@ -31,7 +31,7 @@ async def run_all(jobs: Sequence[Job], *, progress: Callable[[int, int], None]) 
 
         async def run(job: Job) -> Any:
             nonlocal done
-            result = await asyncio.get_running_loop().run_in_executor(pool, *job)
+            result = await asyncio.get_running_loop().run_in_executor(pool, _run, *job)
             done += 1
             progress(done, len(jobs))
             return result
@@ -41,3 +41,7 @@ async def run_all(jobs: Sequence[Job], *, progress: Callable[[int, int], None]) 
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _run(function: Callable[[Any], Coroutine[Any, Any, Any]], argument: object) -> Any:
+    return asyncio.run(function(argument))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
@@ -56,11 +55,8 @@ def _state(point: Point, parts: Sequence[Replayed], account_id: UUID | None) -> 
     return State(point, sum(part.events for part in parts), totals, account)
 
 
-def _replay(url: str, snapshot: str, point: Point, part: AccountRange) -> Replayed:
-    async def run() -> Replayed:
-        async with same_moment(url, snapshot) as connection:
-            replayed = await replay_accounts(connection, part, point)
-        # The totals have it; its freezes and lots need not travel.
-        return Replayed(replayed.events, replayed.totals)
-
-    return asyncio.run(run())
+async def _replay(url: str, snapshot: str, point: Point, part: AccountRange) -> Replayed:
+    async with same_moment(url, snapshot) as connection:
+        replayed = await replay_accounts(connection, part, point)
+    # The totals have it; its freezes and lots need not travel.
+    return Replayed(replayed.events, replayed.totals)

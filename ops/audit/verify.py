@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -90,33 +89,24 @@ async def verify(
     )
 
 
-def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:
-    async def check() -> CheckedAccounts:
-        async with same_moment(moment.url, moment.snapshot) as connection:
-            onlookers = (
-                await JournalOnlooker.of(connection, part, moment.builds["journal"]),
-                await BalancesOnlooker.of(connection, part, moment.builds["balances"]),
-                await StatementsOnlooker.of(connection, part, moment.builds["statements"]),
-            )
-            return await check_accounts(connection, part, snapshot=moment.whole.snapshot, onlookers=onlookers)
-
-    return asyncio.run(check())
+async def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:
+    async with same_moment(moment.url, moment.snapshot, settings=LOOKING_UP) as connection:
+        onlookers = (
+            await JournalOnlooker.of(connection, part, moment.builds["journal"]),
+            await BalancesOnlooker.of(connection, part, moment.builds["balances"]),
+            await StatementsOnlooker.of(connection, part, moment.builds["statements"]),
+        )
+        return await check_accounts(connection, part, snapshot=moment.whole.snapshot, onlookers=onlookers)
 
 
-def _log(moment: _Moment, part: Range) -> CheckedLog:
-    async def check() -> CheckedLog:
-        async with same_moment(moment.url, moment.snapshot, settings=LOOKING_UP) as connection:
-            return await check_log(connection, part, claims=moment.claims, trusted=moment.trusted)
-
-    return asyncio.run(check())
+async def _log(moment: _Moment, part: Range) -> CheckedLog:
+    async with same_moment(moment.url, moment.snapshot) as connection:
+        return await check_log(connection, part, claims=moment.claims, trusted=moment.trusted)
 
 
-def _analytics(moment: _Moment, _: None) -> list[Finding]:
-    async def check() -> list[Finding]:
-        async with same_moment(moment.url, moment.snapshot, settings=SETTINGS) as connection:
-            return await check_analytics(connection, moment.builds["analytics"])
-
-    return asyncio.run(check())
+async def _analytics(moment: _Moment, _: None) -> list[Finding]:
+    async with same_moment(moment.url, moment.snapshot, settings=SETTINGS) as connection:
+        return await check_analytics(connection, moment.builds["analytics"])
 
 
 def _too_far(whole: Whole, builds: Iterable[BuildStatus]) -> list[Finding]:

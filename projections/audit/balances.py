@@ -8,11 +8,11 @@ from psycopg import AsyncConnection
 
 from ledger import statements
 from ledger.account import Account
+from ledger.arrays import POSTGRES_EPOCH_US
 from ledger.audit.accounts import AccountRange
 from ledger.audit.findings import Findings
 from ledger.events import Body, Event
 from ledger.lots import Lot
-from ledger.rows import to_us
 from projections.account_state import AccountState, decode_state, state_of
 from projections.audit.kept import KeptRows, Row
 from projections.balances import INTERVAL, next_due
@@ -55,7 +55,7 @@ class BalancesOnlooker:
         state = msgspec.structs.replace(state_of(account), head=event.hash)
         self._due_version = next_due(event.version, state)
         self._waiting.append(
-            (event.account_id, event.version, seq, self._due_version, event.recorded_at_us, _essence(state))
+            (event.account_id.bytes, event.version, seq, self._due_version, event.recorded_at_us, _essence(state))
         )
 
     async def catch_up(self) -> None:
@@ -89,7 +89,7 @@ def _kept(row: Row) -> Row:
         essence = _essence(decode_state(state))
     except msgspec.DecodeError:
         essence = ()
-    return (account_id, version, seq, due_version, to_us(recorded_at), essence)
+    return (account_id, version, seq, due_version, recorded_at + POSTGRES_EPOCH_US, essence)
 
 
 def _essence(state: AccountState) -> Row:

@@ -65,10 +65,12 @@ class JournalOnlooker:
         seq = waiting[0].seq
         try:
             known = await read_known(self._connection, self._rules, waiting)
+            account = waiting[0].account_id.bytes
             for event in waiting:
                 seq = event.seq
-                # As they are stored, but for the account in front: it is what both are in the order of.
-                expected += [(line.account_id, *line) for line in enter(event, self._lots, known)]
+                booked_day, lines = enter(event, self._lots, known)
+                for number, line in enumerate(lines, start=1):
+                    expected.append((account, seq, number, event.version, booked_day, *line))
         except (ValueError, KeyError, AssertionError) as error:
             self._given_up = waiting[0].account_id
             self.findings.add(
@@ -109,4 +111,4 @@ class JournalOnlooker:
 
 
 def _row(lot: JournalLot) -> Row:
-    return msgspec.structs.astuple(lot)
+    return (lot.account_id.bytes, *msgspec.structs.astuple(lot)[1:])

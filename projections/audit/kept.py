@@ -1,4 +1,7 @@
-"""The rows of a read model in the order of accounts, beside those that the events come to."""
+"""The rows of a read model in the order of accounts, beside those that the events come to.
+
+They are read raw: ids of accounts are bytes, for as `UUID` each would be compared by code in Python, row by row.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, LiteralString, NamedTuple, TypeAlias
@@ -6,13 +9,15 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncServerCursor
 
+from ledger.rows import read_raw
+
 Row: TypeAlias = tuple[Any, ...]
 
 FETCH: Final = 5_000
 
 
 class Difference(NamedTuple):
-    """Two rows of one key that should be equal; `None` where one lacks."""
+    """Two rows of one key that should be equal; `None` where one lacks. The account in the key is a `UUID` again."""
 
     key: Row
     expected: Row | None
@@ -31,9 +36,10 @@ class KeptRows:
         name: str,
         *,
         key_columns: int,
-        form: Callable[[Row], Row] = lambda row: row,
+        form: Callable[[Row], Row] | None = None,
     ) -> None:
         self._cursor = AsyncServerCursor(connection, name)
+        read_raw(self._cursor)
         self._end_of_key = 1 + key_columns
         self._form = form
         self._read: list[Row] = []
@@ -63,7 +69,7 @@ class KeptRows:
         mine = {self._key(row): row for row in expected}
         theirs = {self._key(row): row for row in found[: len(found) - len(beyond)]}
         return [
-            Difference(key, mine.get(key), theirs.get(key))
+            Difference(_readable(key), mine.get(key), theirs.get(key))
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
@@ -71,8 +77,9 @@ class KeptRows:
     async def rest(self, account_id: UUID | None) -> list[Row]:
         """Pass all rows up to and with those of an account, or all; return their keys."""
         passed: list[Row] = []
-        while (row := await self._peek()) is not None and (account_id is None or row[0] <= account_id):
-            passed.append(self._key(row))
+        last = None if account_id is None else account_id.bytes
+        while (row := await self._peek()) is not None and (last is None or row[0] <= last):
+            passed.append(_readable(self._key(row)))
             self._place += 1
         return passed
 
@@ -94,5 +101,9 @@ class KeptRows:
             more = await self._cursor.fetchmany(max(FETCH, count))
             if not more:
                 return
-            self._read = self._read[self._place :] + [self._form(row) for row in more]
+            self._read = self._read[self._place :] + (more if self._form is None else [*map(self._form, more)])
             self._place = 0
+
+
+def _readable(key: Row) -> Row:
+    return (UUID(bytes=key[0]), *key[1:])

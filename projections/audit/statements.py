@@ -13,7 +13,7 @@ from ledger.audit.accounts import AccountRange
 from ledger.audit.findings import Findings
 from ledger.events import Body, Event
 from projections.audit.kept import Difference, KeptRows, Row
-from projections.statements import first_version_of_block
+from projections.statements import BLOCK_LINES, first_version_of_block
 from projections.status import BuildStatus
 
 sql: Final = statements.load("projections.audit")
@@ -24,7 +24,7 @@ CHECK: Final = "statements"
 class _Block(msgspec.Struct):
     """What a row must be."""
 
-    account_id: UUID
+    account_id: bytes
     first_version: int
     seqs: list[int] = msgspec.field(default_factory=list[int])
     available_changes: list[int] = msgspec.field(default_factory=list[int])
@@ -40,7 +40,8 @@ class StatementsOnlooker:
         self._kept = KeptRows(connection, "statement blocks", key_columns=1)
         self._waiting: list[Row] = []
         self._block: _Block | None = None
-        self._last: Event | None = None
+        self._available = 0
+        self._frozen = 0
 
     @classmethod
     async def of(
@@ -54,21 +55,18 @@ class StatementsOnlooker:
 
     def saw(self, event: Event, body: Body, seq: int | None, account: Account) -> None:
         """Add a line to the block that the event is in."""
-        last, self._last = self._last, event
+        available, frozen = event.available_after_microcredits, event.frozen_after_microcredits
+        available_change, frozen_change = available - self._available, frozen - self._frozen
+        self._available, self._frozen = available, frozen
         if seq is None or seq > self._build.seq:
             return
-        available, frozen = event.available_after_microcredits, event.frozen_after_microcredits
-        if last is not None and last.account_id == event.account_id:
-            available -= last.available_after_microcredits
-            frozen -= last.frozen_after_microcredits
-        first_version = first_version_of_block(event.version)
         block = self._block
-        if block is None or block.first_version != first_version or block.account_id != event.account_id:
+        if block is None or event.version >= block.first_version + BLOCK_LINES:
             self._end_block()
-            block = self._block = _Block(event.account_id, first_version)
+            block = self._block = _Block(event.account_id.bytes, first_version_of_block(event.version))
         block.seqs.append(seq)
-        block.available_changes.append(available)
-        block.frozen_changes.append(frozen)
+        block.available_changes.append(available_change)
+        block.frozen_changes.append(frozen_change)
 
     async def catch_up(self) -> None:
         """Compare the blocks that are whole; all of them are of one account."""
@@ -78,6 +76,7 @@ class StatementsOnlooker:
 
     async def closed(self, account_id: UUID, *, is_broken: bool) -> None:
         """Compare what is left of an account, and that there are no more lines of it."""
+        self._available = self._frozen = 0
         if is_broken:
             # Nobody knows what its lines should be; what is wrong was found already.
             self._block = None

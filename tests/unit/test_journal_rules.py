@@ -2,7 +2,6 @@
 
 from collections import Counter
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -257,7 +256,7 @@ def test_a_dispute_that_is_won_undoes_the_entry_of_the_chargeback() -> None:
 
     won = books.enter(reinstate(4))
 
-    new_lot = books.lots[ACCOUNT_ID, 6]
+    new_lot = books.lots[6]
     assert won["chargebacks_taken"] == -lost["chargebacks_taken"]
     # What had become debt comes back as a lot of its own, at what it had cost.
     assert won["contract_liability"] == -1_000
@@ -353,14 +352,6 @@ def test_what_comes_after_a_close_is_booked_after_it(
     closed = ClosedDays((ClosedDay(5, 100), ClosedDay(8, 120)))
 
     assert closed.booked_day(seq, recorded_day=recorded_day, effective_day=effective_day) == booked_day
-
-
-def test_lots_of_other_accounts_are_other_lots() -> None:
-    books = Books()
-    books.buy()
-
-    assert (UUID(int=1), 2) not in books.lots
-    assert (ACCOUNT_ID, 2) in books.lots
 
 
 def test_no_account_of_the_chart_is_above_another() -> None:
