@@ -1,6 +1,6 @@
 """OpenAI's Chat Completions API, and the many servers that speak it under another base URL."""
 
-from openai import AsyncOpenAI, AsyncStream, Timeout
+from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk, ChatCompletionStreamOptionsParam
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
@@ -13,6 +13,7 @@ from workers.providers.openai.chat_reading import ChatReading
 from workers.providers.openai.content import answer_tool, message_param
 from workers.providers.openai.dialect import OPENAI, Dialect
 from workers.providers.openai.errors import translate
+from workers.providers.openai.posting import OpenAIHttp
 from workers.providers.openai.vision import bound_image_tokens, bound_other_image_tokens
 from workers.providers.structured import output_schema
 from workers.providers.text_provider import TextProvider
@@ -28,7 +29,7 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
         self, *, api_key: str, base_url: str, name: str = "openai", description: str = "", dialect: Dialect = OPENAI
     ) -> None:
         super().__init__(name=name, description=description or "GPT models through OpenAI's Chat Completions API.")
-        self._client = AsyncOpenAI(api_key=api_key or NO_KEY, base_url=base_url, max_retries=0)
+        self._http = OpenAIHttp(api_key=api_key or NO_KEY, base_url=base_url)
         self._dialect = dialect
 
     def count_image_tokens(self, request: ProviderRequest, image: InputFile) -> int:
@@ -39,19 +40,13 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
 
     async def open(self, request: ProviderRequest, options: ModelOptions) -> AsyncStream[ChatCompletionChunk]:
         """See `TextProvider.open`."""
-        # Not `chat.completions.create`, which spends more time on looking for things to transform in the body than the
-        # rest of the call takes.
-        return await self._client.post(
-            "/chat/completions",
-            cast_to=ChatCompletionChunk,
-            body=self._body(request, options),
-            options={
-                "headers": trace_headers(request),
-                "timeout": Timeout(None, connect=request.timeouts.connect_s, pool=request.timeouts.connect_s),
-            },
-            stream=True,
-            stream_cls=AsyncStream[ChatCompletionChunk],
+        response = await self._http.post(
+            "chat/completions",
+            self._body(request, options),
+            headers=trace_headers(request),
+            timeouts=request.timeouts,
         )
+        return AsyncStream(cast_to=ChatCompletionChunk, response=response, client=self._http.sdk)
 
     def reading(self, request: ProviderRequest, delivery: Delivery) -> ChatReading:
         """See `ChatReading`."""
@@ -64,7 +59,7 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
 
     async def aclose(self) -> None:
         """See `Provider.aclose`."""
-        await self._client.close()
+        await self._http.aclose()
 
     def _body(self, request: ProviderRequest, options: ModelOptions) -> CompletionCreateParamsStreaming:
         dialect = self._dialect
