@@ -102,6 +102,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         )
         await stack.enter_async_context(_in_background(forget_forever(requests_database), name="forgetting"))
         await stack.enter_async_context(_in_background(generations.catalogue.keep_fresh(), name="catalogue"))
+        await stack.enter_async_context(_in_background(generations.places.keep_fresh(), name="places"))
         yield Services(
             settings=settings,
             database=database,

@@ -25,6 +25,10 @@ EMPTY_FOR_S: Final = 0.25
 EMPTY_FOR: Final = 8
 """A queue that was empty is taken for empty for this long, or until so many more were admitted."""
 
+LOOK_S: Final = 0.8 * EMPTY_FOR_S
+LOOK_ON_S: Final = 10.0
+"""Queues are looked at in the background for this long after somebody asked."""
+
 BUCKET_S: Final = 10
 BUCKETS: Final = 7
 """How fast a tier goes is measured over the last minute and the current bucket."""
@@ -129,10 +133,22 @@ class Places:
         self._asked: Counter[Tier] = Counter()
         self._empty: dict[Tier, tuple[float, int]] = {}
         """When a queue was last seen empty, and how often we had been asked about it by then."""
+        self._asked_at_s = float("-inf")
+
+    async def keep_fresh(self) -> None:
+        """Look in time whether queues are empty, as long as anybody asks: where they are, nobody waits to be told."""
+        while True:
+            if time.monotonic() - self._asked_at_s < LOOK_ON_S:
+                try:
+                    await self._look()
+                except Exception as error:  # noqa: BLE001 - whoever asks looks then, and hears of it
+                    _log.warning("queues_not_looked_at", error=repr(error))
+            await asyncio.sleep(LOOK_S)
 
     async def of_next(self, account_id: UUID, *, tier: Tier, provider: str) -> Place:
         """Return the place that the next generation of this account will have."""
         began_s, asked = time.monotonic(), self._asked[tier]
+        self._asked_at_s = began_s
         self._asked[tier] += 1
         empty_at_s, asked_then = self._empty.get(tier, (float("-inf"), 0))
         if began_s - empty_at_s < EMPTY_FOR_S and asked - asked_then < EMPTY_FOR:
@@ -151,6 +167,15 @@ class Places:
         async with self._database.autocommit() as connection:
             row = await (await connection.execute(sql.COUNT_AHEAD, parameters)).fetchone()
         return None if row is None else await self._place(Tier(row[0]), row[1])
+
+    async def _look(self) -> None:
+        began_s, asked = time.monotonic(), Counter(self._asked)
+        async with self._database.autocommit() as connection:
+            rows = await (await connection.execute(sql.READ_WAITING_TIERS)).fetchall()
+        waiting = {row[0] for row in rows}
+        for tier in Tier:
+            if tier not in waiting:
+                self._empty[tier] = (began_s, asked[tier])
 
     async def _place(self, tier: Tier, position: int) -> Place:
         if position == 0:

@@ -3,21 +3,25 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg import AsyncConnection
 
 from ledger.commands import TopUp
 from ledger.database import Database
 from tests.generations import CREDIT, account_with, asks_for, generation_context
+from tests.waiting import eventually
 from workers.admission import admit
 from workers.claims import Claim, release_generation
 from workers.context import GenerationContext, make_redis
 from workers.generations import GenerationStatus, get_generation
 from workers.limits import ProviderLimits
 from workers.picking import Picker
-from workers.positions import Pace, Places
+from workers.positions import NEXT, Pace, Places
 from workers.tiers import Tier, set_tier
 
 
@@ -184,6 +188,36 @@ async def test_positions_count_who_is_before_and_stay_as_they_were_answered(cont
     again = await admit(context, account_id, asks_for("last"), idempotency_key="b", request_id="r")
     assert again.replayed
     assert again.generation.queue_position == 11
+
+
+async def test_while_anybody_asks_nobody_waits_to_be_told_that_a_queue_is_empty(
+    context: GenerationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = await account_with(context)
+    ours, looked, look = asyncio.current_task(), Counter[bool](), context.database.autocommit
+
+    def counted() -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        looked[asyncio.current_task() is ours] += 1
+        return look()
+
+    monkeypatch.setattr(context.database, "autocommit", counted)
+    # Without looking in the background, nothing would be known any more.
+    monkeypatch.setattr("workers.positions.EMPTY_FOR_S", 5.0)
+    looking = asyncio.create_task(context.places.keep_fresh())
+    try:
+        await context.places.of_next(account_id, tier=Tier.paid, provider="echo")
+        await eventually(lambda: looked[False] > 1)
+        assert await context.places.of_next(account_id, tier=Tier.free, provider="echo") == NEXT
+        assert looked[True] == 1
+
+        asked_for, *_ = await ask(context, account_id, 9)
+        provider = (await get_generation(context.database, asked_for)).provider
+        monkeypatch.setattr("workers.positions.EMPTY_FOR_S", 0.0)
+        place = await context.places.of_next(account_id, tier=Tier.free, provider=provider)
+        assert place.position == 9
+    finally:
+        looking.cancel()
+        await asyncio.wait([looking])
 
 
 async def test_what_runs_or_has_ended_has_no_place(context: GenerationContext) -> None:
