@@ -31,12 +31,7 @@ class TextProvider(ABC, Generic[Event]):
 
     def check(self, request: ProviderRequest) -> None:
         """See `Provider.check`."""
-        if request.mode not in self.modes:
-            raise RequestRejected(provider=self.name, provider_message=f"it has no mode {request.mode!r:.50}")
-        check_conversation(request, provider=self.name)
-        check_attachments(request, provider=self.name, takes_images=self.takes_images)
-        check_output_schema(request, provider=self.name)
-        self.check_options(request, parse_options(request, ModelOptions, provider=self.name))
+        self._checked_options(request)
 
     def count_input_tokens(self, request: ProviderRequest) -> int:
         """See `bound_input_tokens`; pictures count as many tokens as the provider's rule can make of them."""
@@ -86,8 +81,17 @@ class TextProvider(ABC, Generic[Event]):
         """See `Provider.aclose`."""
 
     async def _check_and_open(self, request: ProviderRequest) -> UpstreamStream[Event]:
-        self.check(request)
-        return await self.open(request, parse_options(request, ModelOptions, provider=self.name))
+        return await self.open(request, self._checked_options(request))
+
+    def _checked_options(self, request: ProviderRequest) -> ModelOptions:
+        if request.mode not in self.modes:
+            raise RequestRejected(provider=self.name, provider_message=f"it has no mode {request.mode!r:.50}")
+        check_conversation(request, provider=self.name)
+        check_attachments(request, provider=self.name, takes_images=self.takes_images)
+        check_output_schema(request, provider=self.name)
+        options = parse_options(request, ModelOptions, provider=self.name)
+        self.check_options(request, options)
+        return options
 
     def _image_tokens(self, request: ProviderRequest) -> int:
         images = (image for message in request.messages for image in images_of(message, request))

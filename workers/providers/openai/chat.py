@@ -29,7 +29,7 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
         self, *, api_key: str, base_url: str, name: str = "openai", description: str = "", dialect: Dialect = OPENAI
     ) -> None:
         super().__init__(name=name, description=description or "GPT models through OpenAI's Chat Completions API.")
-        self._http = OpenAIHttp(api_key=api_key or NO_KEY, base_url=base_url)
+        self._http = OpenAIHttp("chat/completions", api_key=api_key or NO_KEY, base_url=base_url)
         self._dialect = dialect
 
     def count_image_tokens(self, request: ProviderRequest, image: InputFile) -> int:
@@ -41,7 +41,6 @@ class OpenAIChat(TextProvider[ChatCompletionChunk]):
     async def open(self, request: ProviderRequest, options: ModelOptions) -> AsyncStream[ChatCompletionChunk]:
         """See `TextProvider.open`."""
         response = await self._http.post(
-            "chat/completions",
             self._body(request, options),
             headers=trace_headers(request),
             timeouts=request.timeouts,

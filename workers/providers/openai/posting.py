@@ -15,18 +15,19 @@ from workers.providers.interface import Timeouts
 
 
 class OpenAIHttp:
-    """A connection pool to one server, and an SDK's client that uses it."""
+    """A connection pool to one server, the URL that is posted to, and an SDK's client for the rest."""
 
-    def __init__(self, *, api_key: str, base_url: str) -> None:
+    def __init__(self, path: str, *, api_key: str, base_url: str) -> None:
         self._http = DefaultAsyncHttpxClient()
         self.sdk = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=self._http)
+        self._url = self.sdk.base_url.join(path)
         self._headers = {
             name: value
             for name, value in {**self.sdk.default_headers, **self.sdk.auth_headers}.items()
             if isinstance(value, str)
         }
 
-    async def post(self, path: str, body: object, *, headers: Mapping[str, str], timeouts: Timeouts) -> httpx2.Response:
+    async def post(self, body: object, *, headers: Mapping[str, str], timeouts: Timeouts) -> httpx2.Response:
         """Send a body as JSON; return the response, whose own body is not read yet.
 
         Raises:
@@ -34,7 +35,7 @@ class OpenAIHttp:
         """
         request = httpx2.Request(
             "POST",
-            self.sdk.base_url.join(path),
+            self._url,
             headers={**self._headers, **headers},
             content=msgspec.json.encode(body),
             extensions={
