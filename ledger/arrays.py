@@ -58,8 +58,6 @@ class TimestampArray(PackedArray):
     @classmethod
     def of(cls, times_us: Sequence[int | None]) -> "TimestampArray":
         """Pack microseconds since the Unix epoch, or `None`."""
-        if None not in times_us:
-            return cls(_pack_int8([us - POSTGRES_EPOCH_US for us in times_us if us is not None]), len(times_us))
         elements = [_NULL if us is None else _INT8.pack(8, us - POSTGRES_EPOCH_US) for us in times_us]
         return cls(b"".join(elements), len(elements))
 

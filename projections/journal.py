@@ -27,7 +27,6 @@ EVENTS_AT_A_STRETCH: Final = 500
 DAY_US: Final = 24 * 60 * 60 * 1_000_000
 
 _WITHOUT_ENTRY: Final = [int(kind) for kind in WITHOUT_ENTRY]
-_RESOLVING: Final = (Kind.freeze_confirmed, Kind.freeze_rolled_back)
 _DECODERS: Final = {int(kind): (kind, msgspec.json.Decoder(body).decode) for kind, body in BODY_OF_KIND.items()}
 
 
@@ -152,8 +151,7 @@ async def _freeze_draws(connection: AsyncConnection[Any], read: Iterable[PostedE
     paid = {
         (event.account_id, event.body.freeze_id): event
         for event in read
-        if event.kind in _RESOLVING
-        and isinstance(event.body, events.FreezeConfirmed | events.FreezeRolledBack)
+        if isinstance(event.body, events.FreezeConfirmed | events.FreezeRolledBack)
         and event.body.debt_paid_microcredits
     }
     if not paid:
@@ -174,7 +172,7 @@ async def _originals(connection: AsyncConnection[Any], read: Iterable[PostedEven
     undone = {
         (event.account_id, event.body.reversal_version): event.seq
         for event in read
-        if event.kind is Kind.reversal_reinstated and isinstance(event.body, events.ReversalReinstated)
+        if isinstance(event.body, events.ReversalReinstated)
     }
     if not undone:
         return {}

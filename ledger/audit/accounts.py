@@ -311,25 +311,15 @@ def _time(time_us: int | None) -> datetime | None:
 
 
 def _freeze_columns(freezes: Sequence[tuple[UUID, OpenFreeze]]) -> dict[str, object]:
-    account_ids, ids, amounts, draws, expires_ats, references, states, confirmeds, opened_ats, resolved_ats = zip(
-        *[
-            (
-                account_id, freeze.id, freeze.amount, encode_portions(freeze.draws), freeze.expires_at_us,
-                freeze.reference, freeze.state, freeze.confirmed, freeze.opened_at_us, freeze.resolved_at_us,
-            )
-            for account_id, freeze in freezes
-        ],
-        strict=True,
-    )  # fmt: skip
     return {
-        "account_ids": UuidArray.of(account_ids),
-        "ids": UuidArray.of(ids),
-        "amounts": Int8Array.of(amounts),
-        "draws": ByteaArray.of(draws),
-        "expires_ats": TimestampArray.of(expires_ats),
-        "references": TextArray.of(references),
-        "states": Int8Array.of(states),
-        "confirmeds": Int8Array.of(confirmeds),
-        "opened_ats": TimestampArray.of(opened_ats),
-        "resolved_ats": TimestampArray.of(resolved_ats),
+        "account_ids": UuidArray.of([account_id for account_id, _ in freezes]),
+        "ids": UuidArray.of([freeze.id for _, freeze in freezes]),
+        "amounts": Int8Array.of([freeze.amount for _, freeze in freezes]),
+        "draws": ByteaArray.of([encode_portions(freeze.draws) for _, freeze in freezes]),
+        "expires_ats": TimestampArray.of([freeze.expires_at_us for _, freeze in freezes]),
+        "references": TextArray.of([freeze.reference for _, freeze in freezes]),
+        "states": Int8Array.of([freeze.state for _, freeze in freezes]),
+        "confirmeds": Int8Array.of([freeze.confirmed for _, freeze in freezes]),
+        "opened_ats": TimestampArray.of([freeze.opened_at_us for _, freeze in freezes]),
+        "resolved_ats": TimestampArray.of([freeze.resolved_at_us for _, freeze in freezes]),
     }

@@ -17,7 +17,7 @@ from ledger.tiles import MAX_LEVELS, WIDTH_BITS
 
 sql: Final = statements.load("ledger.audit")
 
-RANGE_EVENTS: Final = 250_000
+RANGE_EVENTS: Final = 125_000
 
 _LOWEST: Final = UUID(int=0)
 _HIGHEST: Final = UUID(int=2**128 - 1)
