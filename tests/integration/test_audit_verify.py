@@ -220,6 +220,18 @@ async def test_two_events_that_changed_places_in_the_order_are_named(audited: Au
     assert checks_of(report) >= {"order", "tree"}
 
 
+async def test_two_events_of_one_position_are_found_though_their_number_is_right(audited: Audited) -> None:
+    audited.tamper(
+        "UPDATE events SET position = (SELECT position FROM sealed WHERE seq = 4)"
+        " WHERE position = (SELECT position FROM sealed WHERE seq = 5)",
+    )
+
+    problems = {(finding.seq, finding.problem) for finding in (await audited.verify()).findings}
+
+    assert (5, "the event that was sealed here is gone") in problems
+    assert (1, "two events have one position, 1 times") in problems
+
+
 async def reseal(audited: Audited, database: Database) -> None:
     """Seal everything anew, as somebody would who rewrites the whole log and owns the database."""
     audited.tamper(
