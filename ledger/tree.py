@@ -38,6 +38,14 @@ async def read_entries(connection: AsyncConnection[Any], leaves: Range) -> bytes
     return row[0]
 
 
+async def read_positions(connection: AsyncConnection[Any], leaves: Range) -> tuple[int | None, int | None]:
+    """Read between which positions the events of a range of leaves are, both included; nothing if none is sealed."""
+    first, beyond = leaves
+    row = await (await connection.execute(sql.READ_POSITIONS, {"first": first, "beyond": beyond})).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return row[0], row[1]
+
+
 async def save_tiles(connection: AsyncConnection[Any], tiles: Sequence[Tile]) -> None:
     """Keep tiles that became full.
 

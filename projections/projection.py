@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from ledger import statements
 from ledger.events import Kind
+from ledger.tree import read_positions
 
 sql: Final = statements.load("projections")
 
@@ -20,9 +21,9 @@ class Batch(msgspec.Struct, frozen=True):
     build: int
     after_seq: int
     upto_seq: int
-    first_position: int
-    last_position: int
-    """Between these two are all of its events, and now and then one that is not."""
+    first_position: int | None
+    last_position: int | None
+    """Between these two are all of its events, and now and then one that is not; nothing where all were taken away."""
 
     @property
     def size(self) -> int:
@@ -53,10 +54,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 async def read_batch(connection: AsyncConnection[Any], *, build: int, after_seq: int, upto_seq: int) -> Batch:
     """Return a batch, with where its events are."""
-    cursor = await connection.execute(sql.READ_POSITIONS, {"after_seq": after_seq, "upto_seq": upto_seq})
-    row = await cursor.fetchone()
-    assert row is not None, "an aggregate has a row"
-    return Batch(build, after_seq, upto_seq, *row)
+    return Batch(build, after_seq, upto_seq, *await read_positions(connection, (after_seq, upto_seq)))
 
 
 Apply: TypeAlias = Callable[[AsyncConnection[Any], Batch], Awaitable[None]]

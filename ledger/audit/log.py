@@ -13,7 +13,7 @@ from ledger.merkle import HASH_BYTES, Range
 from ledger.notes import NoteRejected, VerifierKey, open_note, text_of
 from ledger.proofs import Checkpoint
 from ledger.tiles import MAX_LEVELS, WIDTH_BITS, Edge, EdgeError, Tile
-from ledger.tree import load_edge
+from ledger.tree import load_edge, read_positions
 
 sql: Final = statements.load("ledger.audit")
 
@@ -88,9 +88,8 @@ class _Checking:
     async def _read_entries(self) -> tuple[bytes, int | None, int]:
         """Return the hashes, the first seq that has no event, and how many events there are too many."""
         bounds = {"first": self._first, "beyond": self._beyond}
-        positions = await (await self._connection.execute(sql.READ_POSITIONS, bounds)).fetchone()
-        assert positions is not None, "an aggregate has one row"
-        where = {**bounds, "first_position": positions[0], "last_position": positions[1]}
+        first_position, last_position = await read_positions(self._connection, (self._first, self._beyond))
+        where = {**bounds, "first_position": first_position, "last_position": last_position}
         # Planned with these bounds, and not for any: that would look every event up.
         cursor = await self._connection.execute(sql.READ_ENTRIES_IN_ROW, where, prepare=False, binary=True)
         row = await cursor.fetchone()
