@@ -66,7 +66,7 @@ async def run() -> list[Figure]:
                 lag_ms = await _lag_ms(postgres, writer, accounts, held=False)
                 held_lag_ms = await _lag_ms(postgres, writer, accounts, held=True)
             proof_bytes, proof_ms = await _proofs(postgres.app_url)
-            await _project(postgres)
+            await _project(postgres.app_url)
             report = await verify(postgres.app_url, claims=[], trusted=[], progress=lambda _done, _total: None)
             assert not report.findings, report.findings[0]
             assert set(report.read_models.values()) == {report.sealed}, "every read model has all events"
@@ -183,21 +183,15 @@ async def _catch_up_per_s(url: str) -> float:
         return sealed / (time.perf_counter() - began)
 
 
-async def _project(postgres: EmbeddedPostgres) -> None:
-    """Bring all read models up to the log, so that verifying compares them, too.
-
-    And let Postgres clean up after a million new rows, as it has where they are older than some minutes: it would do so
-    beside what is measured next.
-    """
-    async with Database(postgres.app_url) as database:
+async def _project(url: str) -> None:
+    """Bring all read models up to the log, so that verifying compares them, too."""
+    async with Database(url) as database:
         async with database.connection() as connection:
             while await seal(connection):
                 pass
         for projection in PROJECTIONS:
             while await advance_active(database, projection):
                 pass
-    async with await psycopg.AsyncConnection[Any].connect(postgres.superuser_url, autocommit=True) as connection:
-        await connection.execute("VACUUM (ANALYZE)")
 
 
 async def _lag_ms(postgres: EmbeddedPostgres, writer: LedgerWriter, accounts: Sequence[UUID], *, held: bool) -> float:
