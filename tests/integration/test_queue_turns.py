@@ -201,7 +201,7 @@ async def test_while_anybody_asks_nobody_waits_to_be_told_that_a_queue_is_empty(
         return look()
 
     monkeypatch.setattr(context.database, "autocommit", counted)
-    # Without looking in the background, nothing would be known any more.
+    # Long enough for a slow machine to get from one line to the next.
     monkeypatch.setattr("workers.positions.EMPTY_FOR_S", 5.0)
     looking = asyncio.create_task(context.places.keep_fresh())
     try:
