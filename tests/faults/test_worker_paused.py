@@ -52,9 +52,12 @@ async def test_a_worker_that_wakes_after_everything_ended_adds_nothing(platform:
     generation_id = await platform.ask(account_id, "word " * 60, delay_ms=20)
     await platform.until_streamed(generation_id, 100)
 
+    async def has_its_end() -> bool:
+        return any(kind == "end" for _, kind, _ in await entries_of(platform.context.redis, str(generation_id)))
+
     with paused(zombie):
         platform.start_worker()
-        await platform.until_status(generation_id, GenerationStatus.completed)
+        await eventually(has_its_end)  # it is appended after the status is committed
         entries = await entries_of(platform.context.redis, str(generation_id))
         ended = await platform.get(generation_id)
     # It is awake once it takes on something new.
