@@ -7,10 +7,9 @@ from typing import Final
 from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.coalescing import Coalescer
 from api.errors import Forbidden, Unauthenticated
-from api.keys import parse_key, read_keys
-from api.lookups import LookupConnection
+from api.keys import parse_key
+from api.known_keys import KnownKeys
 from api.principal import Principal, Role
 from api.settings import ApiSettings
 from api.tokens import TokenVerifier
@@ -22,14 +21,13 @@ _SCHEME: Final = "bearer "
 class Authenticator:
     """Finds out who is asking.
 
-    API keys are looked up in the database on every request, so a revoked key is refused at once by every process;
-    requests that arrive together share one look-up.
+    API keys are those that the database knows: once it was said that one is revoked, every process refuses it.
     """
 
-    def __init__(self, settings: ApiSettings, lookups: LookupConnection) -> None:
+    def __init__(self, settings: ApiSettings, keys: KnownKeys) -> None:
         self._bootstrap_key = settings.bootstrap_admin_key.encode()
         self._tokens = TokenVerifier(settings)
-        self._keys = Coalescer(lambda key_ids: read_keys(lookups, key_ids))
+        self._keys = keys
 
     async def authenticate(self, header: str) -> Principal:
         """Return who the header proves the caller to be.

@@ -148,7 +148,7 @@ async def create(data: JSONBody[GenerationBody], request: ApiRequest) -> Answer[
         idempotency_key=request.idempotency_key,
         request_id=request.request_id,
     )
-    return admitted_answer(admitted)
+    return _begun(admitted, request)
 
 
 @get("/v1/generations/{generation_id:uuid}", opt={"roles": EVERYONE})
@@ -192,7 +192,7 @@ async def retry(generation_id: FromPath[UUID], request: ApiRequest) -> Answer[Ad
         idempotency_key=request.idempotency_key,
         request_id=request.request_id,
     )
-    return admitted_answer(admitted)
+    return _begun(admitted, request)
 
 
 async def ask_to_cancel(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
@@ -210,8 +210,9 @@ async def place_of(found: Generation, context: GenerationContext) -> Place | Non
     return await context.places.of(found.id, account_id=found.account_id)
 
 
-def admitted_answer(admitted: Admitted) -> Answer[AdmittedAnswer]:
+def _begun(admitted: Admitted, request: ApiRequest) -> Answer[AdmittedAnswer]:
     """Answer an admission, and a repeated one with the same bytes, however far the generation has come since."""
+    request.services.generation_owners.remember(admitted.generation.id, admitted.generation.account_id)
     return Answer(admitted_view(admitted.generation), status=202, replayed=admitted.replayed)
 
 

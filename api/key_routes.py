@@ -90,6 +90,5 @@ async def revoke(key_id: FromPath[UUID], request: ApiRequest) -> None:
     Raises:
         NotFound: there is no such key.
     """
-    async with request.services.database.connection() as connection:
-        if not await revoke_key(connection, key_id):
-            raise NotFound("key")
+    if not await revoke_key(request.services.database, key_id):
+        raise NotFound("key")

@@ -4,6 +4,7 @@ Stored is the SHA-256 of the secret. A slow password hash protects secrets that 
 guessed from its digest, and a slow hash would be paid by every request.
 """
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -21,10 +22,15 @@ from api.lookups import LookupConnection
 from api.principal import Principal, Role
 from ledger import statements
 from ledger.arrays import UuidArray
+from ledger.database import Database
 
 sql: Final = statements.load("api")
 
 SECRET_BYTES: Final = 32
+RELY_S: Final = 0.6
+"""How long a process may let the holder of a key in without reading it again."""
+
+RELY_MARGIN_S: Final = 0.1
 _KEY: Final = re.compile(r"hf_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NEWEST: Final = UUID(int=2**128 - 1)
 
@@ -89,9 +95,16 @@ async def list_keys(connection: AsyncConnection[Any], *, before: UUID | None, li
     ]
 
 
-async def revoke_key(connection: AsyncConnection[Any], key_id: UUID) -> bool:
-    """Revoke a key, from its holder's next request on; false if there is none. Revoking again changes nothing."""
-    return (await (await connection.execute(sql.REVOKE_KEY, {"id": key_id})).fetchone()) is not None
+async def revoke_key(database: Database, key_id: UUID) -> bool:
+    """Revoke a key; false if there is none. Revoking again changes nothing.
+
+    When this returns, no process lets its holder in: those that read the key before have stopped relying on that.
+    """
+    async with database.connection() as connection:
+        if await (await connection.execute(sql.REVOKE_KEY, {"id": key_id})).fetchone() is None:
+            return False
+    await asyncio.sleep(RELY_S + RELY_MARGIN_S)
+    return True
 
 
 async def read_keys(lookups: LookupConnection, key_ids: set[UUID]) -> Mapping[UUID, StoredKey]:

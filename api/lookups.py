@@ -53,7 +53,9 @@ class LookupConnection:
 
     async def _fetch(self, statement: LiteralString, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         if self._connection is None:
-            self._connection = await database.connect(self._url, name="holdfast look-ups", autocommit=True)
+            self._connection = await database.connect(
+                self._url, name="holdfast look-ups", autocommit=True, settings=database.ROWS_BY_KEY
+            )
         cursor = await self._connection.execute(statement, parameters, binary=True)
         return await cursor.fetchall()
 

@@ -12,6 +12,8 @@ from msgspec import Struct
 from api.auth import Authenticator
 from api.forgetting import forget_forever
 from api.freeze_reads import FreezeReader
+from api.keys import read_keys
+from api.known_keys import KnownKeys
 from api.lookups import LookupConnection
 from api.ownership import GenerationOwners
 from api.settings import ApiSettings
@@ -103,6 +105,8 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
         await stack.enter_async_context(_in_background(forget_forever(requests_database), name="forgetting"))
         await stack.enter_async_context(_in_background(generations.catalogue.keep_fresh(), name="catalogue"))
         await stack.enter_async_context(_in_background(generations.places.keep_fresh(), name="places"))
+        keys = KnownKeys(partial(read_keys, lookups))
+        await stack.enter_async_context(_in_background(keys.keep_fresh(), name="keys"))
         yield Services(
             settings=settings,
             database=database,
@@ -112,7 +116,7 @@ async def open_services(settings: ApiSettings) -> AsyncGenerator[Services]:
             stream_hub=stream_hub,
             balance_hub=balance_hub,
             batch_hub=batch_hub,
-            authenticator=Authenticator(settings, lookups),
+            authenticator=Authenticator(settings, keys),
             freezes=FreezeReader(lookups),
             generation_owners=GenerationOwners(lookups),
             webhook_verifiers=webhook_verifiers,

@@ -19,6 +19,16 @@ STATEMENT_TIMEOUT_MS: Final = 15_000
 LOCK_TIMEOUT_MS: Final = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 60_000
 
+ROWS_BY_KEY: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""For connections of which every statement looks up a few rows by primary key, whatever the planner believes of tables
+that are new, bloated or not yet analysed: one plan, an index lookup per row, prepared once."""
+
 WARM_UP_TIMES: Final = 8
 """A connection parses a statement the first time, and plans it anew for the parameters of the next five; after these,
 Postgres keeps one plan. With tables that most statements find by a key, that one takes a fifth of the time."""

@@ -25,16 +25,6 @@ RECONNECT_PAUSE_S: Final = 0.1
 """Doubles with each attempt: together about three seconds, and the time-outs of connecting, before callers are told
 `Contended`."""
 
-WRITER_SETTINGS: Final = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-}
-"""Every statement of a batch looks up a few rows by primary key, whatever the planner believes of tables that are new,
-bloated or not yet analysed: one plan, an index lookup per row, prepared once."""
-
 _UNSTORABLE: Final = frozenset({None, "22021", "22P05"})
 """Not in the character set, or not translatable to it; without a state, psycopg noticed it before Postgres."""
 
@@ -214,7 +204,7 @@ class _Lane:
     async def _attempt(self, units: list[Unit]) -> "list[_Answer | Exception]":
         if self._connection is None:
             self._connection = await database.connect(
-                self._url, name="holdfast ledger writer", settings=WRITER_SETTINGS
+                self._url, name="holdfast ledger writer", settings=database.ROWS_BY_KEY
             )
         loaded = await load(self._connection, units)
         decided = decide_batch(units, loaded, now_us=self._clock_us())

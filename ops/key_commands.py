@@ -75,8 +75,8 @@ def revoke(key_id: UUID, data_dir: Path, as_json: bool) -> None:
     """Revoke a key, for ever. Revoking it again changes nothing."""
 
     async def work(output: Output) -> None:
-        async with opened_ledger(data_dir) as ledger, ledger.database.connection() as connection:
-            if not await api_keys.revoke_key(connection, key_id):
+        async with opened_ledger(data_dir) as ledger:
+            if not await api_keys.revoke_key(ledger.database, key_id):
                 raise CheckFailed(f"no key has the id {key_id}")
         output.result({"id": key_id, "revoked": True}, f"revoked {key_id}")
 

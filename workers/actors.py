@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dramatiq
@@ -10,6 +11,7 @@ from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_l
 from dramatiq.middleware import AsyncIO, Middleware, Retries, TimeLimit
 from structlog.contextvars import clear_contextvars
 
+from workers.doorbell import DoorbellBroker
 from workers.execution import RUN_LIMIT_S
 from workers.logs import bind_request
 from workers.queue import ACTORS, PAYMENTS_ACTOR, PAYMENTS_QUEUE, QUEUES
@@ -55,9 +57,14 @@ class RuntimeMiddleware(AsyncIO):
         thread.start(timeout=LOOP_START_TIMEOUT_S)
         set_event_loop_thread(thread)
         self._runtime = thread.run_coroutine(self._open())
+        if isinstance(broker, DoorbellBroker):
+            hear = partial(thread.loop.call_soon_threadsafe, self._runtime.expect_work)
+            broker.on_ring.update(dict.fromkeys(QUEUES.values(), hear))
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Let what runs come to an end, for a moment; Dramatiq waits for its threads meanwhile."""
+        if isinstance(broker, DoorbellBroker):
+            broker.on_ring.clear()
         thread = get_event_loop_thread()
         if thread is not None and self._runtime is not None:
             thread.loop.call_soon_threadsafe(self._runtime.drain)

@@ -11,7 +11,7 @@ only a share of that. So no message waits in the memory of a busy process while 
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -34,6 +34,9 @@ LOOK_ANYWAY_S: Final = 0.5
 
 BUSY_PAUSE_S: Final = 0.01
 """How long a consumer waits that has as much work as it may take."""
+
+LISTENER_FIRST_S: Final = 0.0005
+"""How long a consumer stands back for whoever is told of a ring: the interpreter runs one thread at a time."""
 
 RINGS_KEPT: Final = 64
 """More than this many rings that nobody heard say no more than one."""
@@ -62,6 +65,8 @@ class DoorbellBroker(RedisBroker):
         self.waiting_client = waiting_client
         self._shares = dict(shares)
         self._room = _Room(room)
+        self.on_ring: dict[str, Callable[[], object]] = {}
+        """What to do when a queue's bell rings, before its message is fetched; called by the consumer's thread."""
         super().__init__(client=client, **options)  # pyright: ignore[reportUnknownMemberType]  # untyped there
         self._script = cast("Script", self.scripts["dispatch"])  # pyright: ignore[reportUnknownMemberType]  # untyped
 
@@ -120,7 +125,9 @@ class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPri
         super().__init__(broker, queue_name, share, timeout=0)
         self._share = share
         self._room = room
+        self._name = queue_name
         self._client = broker.waiting_client
+        self._on_ring = broker.on_ring
         self._bell = broker.bell(queue_name)
         room.enter(self)
 
@@ -138,6 +145,9 @@ class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPri
             time.sleep(BUSY_PAUSE_S)
             return
         try:
-            self._client.blpop([self._bell], timeout=LOOK_ANYWAY_S)
+            rang = self._client.blpop([self._bell], timeout=LOOK_ANYWAY_S)
         except (RedisConnectionError, RedisTimeoutError) as lost:
             raise ConnectionClosed(lost) from None
+        if rang is not None and self._name in self._on_ring:
+            self._on_ring[self._name]()
+            time.sleep(LISTENER_FIRST_S)

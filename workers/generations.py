@@ -165,7 +165,7 @@ async def list_generations(
 
 async def terminal_of(database: Database, generation_ids: Sequence[str]) -> dict[str, GenerationState]:
     """Return what Postgres knows of the streams of these generations; an id that is not known is left out."""
-    async with database.connection() as connection:
+    async with database.autocommit() as connection:
         rows = await (
             await connection.execute(sql.READ_STREAM_STATES, {"ids": [UUID(text) for text in generation_ids]})
         ).fetchall()

@@ -46,6 +46,9 @@ DRAIN_S: Final = 2.0
 """How long generations may go on after the process was told to stop; then they are given back for another worker."""
 
 GIVE_BACK_S: Final = 1.0
+UNFETCHED_S: Final = 0.05
+"""After this long nobody comes for what was claimed when the bell rang: another process fetched the message."""
+
 POOL_SIZE: Final = 8
 
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Contended, OSError)
@@ -65,6 +68,7 @@ class WorkerRuntime:
         self._idle = asyncio.Event()
         self._running = 0
         self._draining: asyncio.Task[None] | None = None
+        self._unfetched: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -151,6 +155,17 @@ class WorkerRuntime:
             except _AWAY as away:
                 _log.warning("work_left_to_sweeper", error=repr(away))
 
+    def expect_work(self) -> None:
+        """Claim what is next, for a message that is about to come. Called on the event loop."""
+        if self._shift is not None and self._shift.expect():
+            asyncio.get_running_loop().call_later(UNFETCHED_S, self._work_unfetched)
+
+    def _work_unfetched(self) -> None:
+        if self._shift is not None and self._shift.expects:
+            task = asyncio.create_task(self.work(), name="unfetched work")
+            self._unfetched.add(task)
+            task.add_done_callback(self._unfetched.discard)
+
     async def process_payments(self) -> None:
         """Process the webhooks of payment gateways that are due; what Postgres cannot take now comes again."""
         assert self._payments is not None, "the runtime is open while there are actors"
@@ -201,6 +216,10 @@ class WorkerRuntime:
         await asyncio.wait({self._draining})
 
     async def _drain(self) -> None:
+        if self._shift is not None:
+            with contextlib.suppress(*_AWAY):
+                async with asyncio.timeout(GIVE_BACK_S):
+                    await self._shift.expect_no_more()
         await self._until_idle(DRAIN_S)
         await self._give_back()
 

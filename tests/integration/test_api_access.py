@@ -94,6 +94,16 @@ async def test_every_route_refuses_a_missing_an_unknown_and_a_revoked_key(api: A
             assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated"), operation
 
 
+async def test_a_key_in_use_is_refused_from_the_answer_to_its_revocation_on(api: Api) -> None:
+    key = await api.key("admin")
+    for _ in range(3):
+        assert (await api.client.get("/v1/keys", headers=bearer(key["key"]))).status_code == 200
+
+    await api.client.delete(f"/v1/keys/{key['id']}")
+
+    assert (await api.client.get("/v1/keys", headers=bearer(key["key"]))).status_code == 401
+
+
 async def test_every_route_refuses_roles_it_is_not_for(api: Api) -> None:
     user, _ = await api.user()
     callers = {Role.user: user, **{role: await api.role(role) for role in Role if role is not Role.user}}

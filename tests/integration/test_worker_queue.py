@@ -73,6 +73,21 @@ def test_an_idle_consumer_is_woken_at_once(broker: DoorbellBroker) -> None:
     assert sorted(waits_s)[10] < LOOK_ANYWAY_S / 2
 
 
+def test_a_ring_is_told_of_before_its_message_is_fetched(broker: DoorbellBroker) -> None:
+    happened: list[str] = []
+    broker.on_ring[PAID] = lambda: happened.append("rang")
+    consumer = broker.consume(PAID, prefetch=8)
+    sender = threading.Timer(0.02, send, [broker])
+    sender.start()
+
+    consumer.ack(take(consumer))
+    happened.append("message")
+
+    sender.join()
+    assert happened == ["rang", "message"]
+    assert next(consumer) is None
+
+
 def test_a_lost_ring_only_costs_a_moment(broker: DoorbellBroker) -> None:
     consumer = broker.consume(PAID, prefetch=8)
     message_id = send(broker)
