@@ -62,16 +62,14 @@ async def apply(connection: AsyncConnection[Any], batch: Batch) -> None:
         GenerationMissing: an event settles a generation that is not there.
         psycopg.DataError: an event's body or key is not what it must be.
     """
-    unknown = await (await batch.execute(connection, sql.READ_UNKNOWN_KIND)).fetchone()
-    if unknown is not None:
-        raise UnknownKind(unknown[1])
-    await batch.execute(connection, sql.ADD_ANALYTICS_ACCOUNTS, _KINDS)
-    await batch.execute(connection, sql.ADD_ACCOUNT_DAYS, _KINDS)
-    ended = await (await batch.execute(connection, sql.READ_ENDED_GENERATIONS, _KINDS)).fetchall()
-    await add_ended(connection, batch.build, [EndedGeneration(*row) for row in ended])
-    spent = await (await batch.execute(connection, sql.ADD_GENERATION_SPENDING, _KINDS)).fetchone()
-    if spent is None or spent[0]:
-        raise GenerationMissing(0 if spent is None else spent[0])
+    row = await (await batch.execute(connection, sql.ADD_EVENTS, _KINDS)).fetchone()
+    assert row is not None, "it returns one row"
+    unknown_kind, charges_of_nothing, *ended = row
+    if unknown_kind is not None:
+        raise UnknownKind(unknown_kind)
+    if charges_of_nothing:
+        raise GenerationMissing(charges_of_nothing)
+    await add_ended(connection, batch.build, [EndedGeneration(*each) for each in zip(*ended, strict=True)])
 
 
 async def add_ended(connection: AsyncConnection[Any], build: int, ended: Sequence[EndedGeneration]) -> None:
