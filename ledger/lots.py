@@ -1,6 +1,6 @@
 """Credits that came in together, and in which order they are spent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from uuid import UUID
 
@@ -82,6 +82,6 @@ def split(portions: Iterable[Portion], amount: int) -> tuple[tuple[Portion, ...]
     return tuple(first), tuple(rest)
 
 
-def total(portions: Iterable[Portion]) -> int:
+def total(portions: Sequence[Portion]) -> int:
     """Sum of the portions, in microcredits."""
-    return sum([amount for _, amount in portions])
+    return sum([amount for _, amount in portions]) if portions else 0

@@ -17,7 +17,7 @@ from ledger.tree import load_edge, read_positions
 
 sql: Final = statements.load("ledger.audit")
 
-RANGE_LEAVES: Final = 65_536
+RANGE_LEAVES: Final = 262_144
 """Where a range begins, two levels of tiles end, so that there is little of an edge to take up."""
 
 
