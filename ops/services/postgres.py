@@ -20,6 +20,7 @@ from ledger import statements
 from ops.errors import CannotReach
 from ops.services.binaries import postgres_programs
 from ops.services.identity import Identity, identity_for, launched
+from ops.services.memory import buffers_mb
 from ops.services.process import POLL_S, ServiceProcess, stop_leftover
 from ops.services.sockets import prepare, release, remove_postgres_sockets, socket_directory
 
@@ -51,8 +52,6 @@ SETTINGS: Final[Mapping[str, str]] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # A laptop that does other things too: a quarter of a gigabyte for us, the rest to the page cache.
-    "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
@@ -101,6 +100,7 @@ class EmbeddedPostgres:
         self._sockets = socket_directory(self._data_dir)
         self._settings = {
             **SETTINGS,
+            "shared_buffers": f"{buffers_mb()}MB",
             "unix_socket_directories": str(self._sockets),
             **(settings or {}),
         }
