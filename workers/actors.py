@@ -58,7 +58,7 @@ class RuntimeMiddleware(AsyncIO):
         set_event_loop_thread(thread)
         self._runtime = thread.run_coroutine(self._open())
         if isinstance(broker, DoorbellBroker):
-            hear = partial(thread.loop.call_soon_threadsafe, self._runtime.expect_work)
+            hear = partial(thread.loop.call_soon_threadsafe, self._runtime.begin_work)
             broker.on_ring.update(dict.fromkeys(QUEUES.values(), hear))
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:

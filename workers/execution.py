@@ -6,7 +6,6 @@ appended. Whatever stops in between is found by its lease, and nothing is paid o
 
 import contextlib
 import time
-from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from ledger.batch import Statement
 from ledger.database import Database
 from ledger.writer import LedgerWriter
 from workers.answering import Answerer, Attempt
-from workers.calls import Call
 from workers.cancels import lost_content
 from workers.catalogue import Catalogue
 from workers.claims import Claim, claim_generation, release_generation
@@ -98,12 +96,6 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             finally:
                 stream.abandon()
 
-    async def give_back(self, claim: Claim, calls: Sequence[Call] = ()) -> None:
-        """Let another worker run what was claimed; `calls` were made for it already."""
-        if await release_generation(self.database, claim, calls):
-            _log.info("generation_released", generation_id=str(claim.generation_id))
-            self.queue.send(WakeUp(claim.tier, claim.request_id))
-
     async def _run_claim(self, claim: Claim, lease: Lease, stream: GenerationStream, attempt: Attempt) -> None:
         if claim.cancel_requested:
             lease.stop("cancelled")
@@ -130,8 +122,9 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         """Let go of a generation that was stopped for another reason than its owner's wish; false if it was that."""
         if lease.stop_reason == "cancelled":
             return False
-        if lease.stop_reason == "draining":
-            await self.give_back(claim, attempt.result.records)
+        if lease.stop_reason == "draining" and await release_generation(self.database, claim, attempt.result.records):
+            _log.info("generation_released")
+            self.queue.send(WakeUp(claim.tier, claim.request_id))
         return True
 
     async def _finish(self, claim: Claim, stream: GenerationStream, attempt: Attempt, ending: Ending) -> None:

@@ -46,8 +46,8 @@ DRAIN_S: Final = 2.0
 """How long generations may go on after the process was told to stop; then they are given back for another worker."""
 
 GIVE_BACK_S: Final = 1.0
-UNFETCHED_S: Final = 0.05
-"""After this long nobody comes for what was claimed when the bell rang: another process fetched the message."""
+JOIN_WITHIN_S: Final = 0.05
+"""After this long no actor comes for what was begun when the bell rang."""
 
 POOL_SIZE: Final = 8
 
@@ -68,7 +68,8 @@ class WorkerRuntime:
         self._idle = asyncio.Event()
         self._running = 0
         self._draining: asyncio.Task[None] | None = None
-        self._unfetched: set[asyncio.Task[None]] = set()
+        self._begun: asyncio.Task[bool] | None = None
+        self._all_begun: set[asyncio.Task[bool]] = set()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -143,28 +144,39 @@ class WorkerRuntime:
         await self._give_back()
         await self._stack.aclose()
 
+    def begin_work(self) -> None:
+        """Begin what a message is about to ask for, whose bell has rung; the actor that comes first joins in.
+
+        If none comes, because another process fetched the message, it goes on all the same. Called on the event loop.
+        """
+        if self._begun is None and self._draining is None:
+            self._begun = begun = asyncio.create_task(self._work(), name="begun work")
+            self._all_begun.add(begun)
+            begun.add_done_callback(self._all_begun.discard)
+            asyncio.get_running_loop().call_later(JOIN_WITHIN_S, self._join_no_more, begun)
+
+    def _join_no_more(self, begun: "asyncio.Task[bool]") -> None:
+        if self._begun is begun:
+            self._begun = None
+
     async def work(self) -> None:
         """Run what is next, and then what was passed over for want of the room that came free.
 
         What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
         """
+        begun, self._begun = self._begun, None
+        if begun is None or not await begun:
+            await self._work()
+
+    async def _work(self) -> bool:
+        """Work; whether there was anything to do."""
         assert self._shift is not None, "the runtime is open while there are actors"
         with self._counted():
             try:
-                await self._shift.work()
+                return await self._shift.work()
             except _AWAY as away:
                 _log.warning("work_left_to_sweeper", error=repr(away))
-
-    def expect_work(self) -> None:
-        """Claim what is next, for a message that is about to come. Called on the event loop."""
-        if self._shift is not None and self._shift.expect():
-            asyncio.get_running_loop().call_later(UNFETCHED_S, self._work_unfetched)
-
-    def _work_unfetched(self) -> None:
-        if self._shift is not None and self._shift.expects:
-            task = asyncio.create_task(self.work(), name="unfetched work")
-            self._unfetched.add(task)
-            task.add_done_callback(self._unfetched.discard)
+                return True
 
     async def process_payments(self) -> None:
         """Process the webhooks of payment gateways that are due; what Postgres cannot take now comes again."""
@@ -216,10 +228,6 @@ class WorkerRuntime:
         await asyncio.wait({self._draining})
 
     async def _drain(self) -> None:
-        if self._shift is not None:
-            with contextlib.suppress(*_AWAY):
-                async with asyncio.timeout(GIVE_BACK_S):
-                    await self._shift.expect_no_more()
         await self._until_idle(DRAIN_S)
         await self._give_back()
 

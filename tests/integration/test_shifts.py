@@ -8,18 +8,16 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.generations import account_with, asks_for, generation_context, settings_for
+from tests.generations import account_with, asks_for, generation_context
 from tests.waiting import eventually
 from workers.admission import admit
 from workers.claims import Claim
 from workers.context import GenerationContext
 from workers.execution import Runner
-from workers.generations import GenerationStatus, get_generation
 from workers.limits import ProviderLimits
 from workers.picking import Picker
 from workers.positions import Pace
 from workers.queue import WakeUp
-from workers.runtime import WorkerRuntime
 from workers.shifts import Shift
 
 
@@ -28,7 +26,6 @@ class FakeRunner:
 
     def __init__(self) -> None:
         self.claims: list[Claim] = []
-        self.given_back: list[Claim] = []
         self.sent: list[WakeUp] = []
         self.go_on = asyncio.Event()
         self.queue = self
@@ -37,22 +34,8 @@ class FakeRunner:
         self.claims.append(claim)
         await self.go_on.wait()
 
-    async def give_back(self, claim: Claim) -> None:
-        self.given_back.append(claim)
-
     def send(self, wake_up: WakeUp) -> None:
         self.sent.append(wake_up)
-
-
-class WatchedPicker(Picker):
-    """Counts how often there was nothing."""
-
-    found_nothing = 0
-
-    async def next(self) -> Claim | None:
-        claim = await super().next()
-        self.found_nothing += claim is None
-        return claim
 
 
 class Floor:
@@ -61,8 +44,8 @@ class Floor:
     def __init__(self, context: GenerationContext, *, free_threads: int = 100, **limits: int) -> None:
         self.context, self.runner = context, FakeRunner()
         held = ProviderLimits(context.redis, limits)
-        self.picker = WatchedPicker(context.database, held, owner=uuid4(), free_threads=free_threads)
-        self.shift = Shift(cast("Runner", cast("Any", self.runner)), self.picker, limits=held, pace=Pace(context.redis))
+        picker = Picker(context.database, held, owner=uuid4(), free_threads=free_threads)
+        self.shift = Shift(cast("Runner", cast("Any", self.runner)), picker, limits=held, pace=Pace(context.redis))
 
     def wake(self) -> "asyncio.Task[None]":
         return asyncio.create_task(self.shift.work())
@@ -151,66 +134,3 @@ async def test_a_process_that_stops_takes_nothing_on_and_wakes_another(context: 
 
     assert floor.runner.claims == []
     assert len(floor.runner.sent) == 1
-
-
-async def test_what_was_claimed_when_the_bell_rang_is_for_whoever_comes_first(context: GenerationContext) -> None:
-    ids = await ask(context, 2)
-    floor = Floor(context)
-    floor.runner.go_on.set()
-    assert floor.shift.expect()
-    assert not floor.shift.expect()  # it rang for the second, too
-
-    await asyncio.gather(floor.wake(), floor.wake())
-
-    assert sorted(claim.generation_id for claim in floor.runner.claims) == ids
-    assert not floor.shift.expects
-
-
-async def test_a_bell_that_rang_too_early_hides_nothing(context: GenerationContext) -> None:
-    floor = Floor(context)
-    floor.runner.go_on.set()
-    floor.shift.expect()
-    await eventually(lambda: floor.picker.found_nothing == 1)
-    (generation_id,) = await ask(context, 1)
-
-    await floor.wake()
-
-    assert [claim.generation_id for claim in floor.runner.claims] == [generation_id]
-
-
-async def test_a_process_that_stops_gives_back_what_nobody_came_for(context: GenerationContext) -> None:
-    (generation_id,) = await ask(context, 1)
-    floor = Floor(context)
-    floor.shift.expect()
-    floor.shift.end()
-
-    await floor.shift.expect_no_more()
-
-    assert [claim.generation_id for claim in floor.runner.given_back] == [generation_id]
-    assert not floor.shift.expect()
-
-
-async def test_what_was_claimed_for_a_message_that_went_elsewhere_runs_all_the_same(
-    context: GenerationContext, redis_url: str
-) -> None:
-    (generation_id,) = await ask(context, 1)
-
-    async def is_completed() -> bool:
-        return (await get_generation(context.database, generation_id)).status is GenerationStatus.completed
-
-    async with WorkerRuntime(settings_for(context.database.url, redis_url)) as worker:
-        worker.expect_work()
-        await eventually(is_completed)
-
-
-async def test_a_worker_that_stops_leaves_to_another_what_it_claimed_early(
-    context: GenerationContext, redis_url: str
-) -> None:
-    (generation_id,) = await ask(context, 1)
-
-    async with WorkerRuntime(settings_for(context.database.url, redis_url)) as worker:
-        worker.expect_work()
-        await worker.drained()
-
-    generation = await get_generation(context.database, generation_id)
-    assert (generation.status, generation.attempts) == (GenerationStatus.queued, 1)

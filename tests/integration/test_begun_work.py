@@ -1,0 +1,82 @@
+"""Work begins when the bell rings; the actor of the message that it rang for joins in."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from tests.generations import account_with, asks_for, generation_context, settings_for
+from tests.waiting import eventually
+from workers.admission import admit
+from workers.context import GenerationContext
+from workers.generations import GenerationStatus, get_generation
+from workers.runtime import WorkerRuntime
+
+QUEUED, COMPLETED = GenerationStatus.queued, GenerationStatus.completed
+
+
+@pytest.fixture
+async def context(database_url: str, redis_url: str) -> AsyncIterator[GenerationContext]:
+    async with generation_context(database_url, redis_url) as context:
+        yield context
+
+
+@pytest.fixture
+async def worker(context: GenerationContext, redis_url: str) -> AsyncIterator[WorkerRuntime]:
+    async with WorkerRuntime(settings_for(context.database.url, redis_url)) as worker:
+        yield worker
+
+
+async def ask(context: GenerationContext, times: int) -> list[UUID]:
+    account_id = await account_with(context)
+    return [(await admit(context, account_id, asks_for(), request_id="r")).generation.id for _ in range(times)]
+
+
+async def statuses(context: GenerationContext, generation_ids: list[UUID]) -> list[GenerationStatus]:
+    return [(await get_generation(context.database, each)).status for each in generation_ids]
+
+
+async def test_an_actor_joins_what_was_begun_and_ends_with_it(
+    context: GenerationContext, worker: WorkerRuntime
+) -> None:
+    ids = await ask(context, 2)
+
+    worker.begin_work()
+    await worker.work()
+    assert await statuses(context, ids) == [COMPLETED, QUEUED]
+
+    await worker.work()
+    assert await statuses(context, ids) == [COMPLETED, COMPLETED]
+
+
+async def test_what_was_begun_for_a_message_that_went_elsewhere_goes_on(
+    context: GenerationContext, worker: WorkerRuntime
+) -> None:
+    ids = await ask(context, 1)
+
+    worker.begin_work()
+
+    async def has_ended() -> bool:
+        return await statuses(context, ids) == [COMPLETED]
+
+    await eventually(has_ended)
+
+
+async def test_a_bell_that_rang_for_nothing_hides_nothing(context: GenerationContext, worker: WorkerRuntime) -> None:
+    worker.begin_work()
+    ids = await ask(context, 1)
+
+    await worker.work()
+    await worker.work()
+
+    assert await statuses(context, ids) == [COMPLETED]
+
+
+async def test_a_worker_that_stops_begins_nothing(context: GenerationContext, worker: WorkerRuntime) -> None:
+    ids = await ask(context, 1)
+    worker.drain()
+
+    worker.begin_work()
+    await worker.work()
+
+    assert await statuses(context, ids) == [QUEUED]
