@@ -21,7 +21,7 @@ _SCHEME: Final = "bearer "
 class Authenticator:
     """Finds out who is asking.
 
-    API keys are those that the database knows: once it was said that one is revoked, every process refuses it.
+    API keys are those that the database knows: once it was said that one is revoked, no request that arrives has it.
     """
 
     def __init__(self, settings: ApiSettings, keys: KnownKeys) -> None:

@@ -148,7 +148,7 @@ async def create(data: JSONBody[GenerationBody], request: ApiRequest) -> Answer[
         idempotency_key=request.idempotency_key,
         request_id=request.request_id,
     )
-    return _begun(admitted, request)
+    return _answer_admission(admitted, request)
 
 
 @get("/v1/generations/{generation_id:uuid}", opt={"roles": EVERYONE})
@@ -192,7 +192,7 @@ async def retry(generation_id: FromPath[UUID], request: ApiRequest) -> Answer[Ad
         idempotency_key=request.idempotency_key,
         request_id=request.request_id,
     )
-    return _begun(admitted, request)
+    return _answer_admission(admitted, request)
 
 
 async def ask_to_cancel(generation_id: UUID, request: ApiRequest) -> Answer[GenerationAnswer]:
@@ -210,7 +210,7 @@ async def place_of(found: Generation, context: GenerationContext) -> Place | Non
     return await context.places.of(found.id, account_id=found.account_id)
 
 
-def _begun(admitted: Admitted, request: ApiRequest) -> Answer[AdmittedAnswer]:
+def _answer_admission(admitted: Admitted, request: ApiRequest) -> Answer[AdmittedAnswer]:
     """Answer an admission, and a repeated one with the same bytes, however far the generation has come since."""
     request.services.generation_owners.remember(admitted.generation.id, admitted.generation.account_id)
     return Answer(admitted_view(admitted.generation), status=202, replayed=admitted.replayed)

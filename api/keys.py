@@ -31,6 +31,7 @@ RELY_S: Final = 0.6
 """How long a process may let the holder of a key in without reading it again."""
 
 RELY_MARGIN_S: Final = 0.1
+"""What the clocks of two machines may disagree about how long that is, and more."""
 _KEY: Final = re.compile(r"hf_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NEWEST: Final = UUID(int=2**128 - 1)
 
@@ -98,7 +99,7 @@ async def list_keys(connection: AsyncConnection[Any], *, before: UUID | None, li
 async def revoke_key(database: Database, key_id: UUID) -> bool:
     """Revoke a key; false if there is none. Revoking again changes nothing.
 
-    When this returns, no process lets its holder in: those that read the key before have stopped relying on that.
+    No request that arrives after this returned lets its holder in: nobody relies any more on what was read before.
     """
     async with database.connection() as connection:
         if await (await connection.execute(sql.REVOKE_KEY, {"id": key_id})).fetchone() is None:

@@ -1,7 +1,7 @@
 """API keys as they were a moment ago, so that who asks often does not wait for the database each time.
 
 What was read is relied on for `RELY_S` and no longer, and whoever revokes a key waits until that is over before saying
-so. From then on no process lets its holder in. Keys that are in use are read again before their time is over.
+so. From then on no request that arrives lets its holder in. Keys in use are read again before their time is over.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class KnownKeys:
         self._asked_at_s: dict[UUID, float] = {}
 
     async def get(self, key_id: UUID) -> StoredKey | None:
-        """Return a key as it was less than `RELY_S` ago; None if there is none.
+        """Return a key as it was less than `RELY_S` before it was asked for, or later; None if there is none.
 
         Raises:
             psycopg.OperationalError, TimeoutError: it had to be read, and the database is away.

@@ -15,8 +15,8 @@ from workers.errors import GenerationNotFound
 
 sql: Final = statements.load("api")
 
-BEGUN_KEPT: Final = 4_096
-"""Of how many generations that were begun here it is known whose they are."""
+ADMITTED_KEPT: Final = 4_096
+"""Of how many generations that were admitted here it is known whose they are."""
 
 
 def visible_account(principal: Principal, account_id: UUID | None) -> UUID | None:
@@ -54,19 +54,19 @@ def own_account(principal: Principal) -> UUID:
 class GenerationOwners:
     """Knows whose generations are, without reading them; look-ups that arrive together share one query.
 
-    Whose one is never changes, and who starts one asks for its events next: those begun here are known.
+    Whose one is never changes, and who starts one asks for its events next: those admitted here are known.
     """
 
     def __init__(self, lookups: LookupConnection) -> None:
         self._lookups = lookups
         self._owners = Coalescer(self._fetch)
-        self._begun: dict[UUID, UUID] = {}
+        self._admitted: dict[UUID, UUID] = {}
 
     def remember(self, generation_id: UUID, account_id: UUID) -> None:
-        """Be told of a generation that was begun here; the oldest is forgotten for it."""
-        if len(self._begun) >= BEGUN_KEPT:
-            del self._begun[next(iter(self._begun))]
-        self._begun[generation_id] = account_id
+        """Be told of a generation that was admitted here; the oldest is forgotten for it."""
+        if generation_id not in self._admitted and len(self._admitted) >= ADMITTED_KEPT:
+            del self._admitted[next(iter(self._admitted))]
+        self._admitted[generation_id] = account_id
 
     async def check(self, generation_id: UUID, principal: Principal) -> None:
         """Make sure that the caller may see this generation.
@@ -74,7 +74,7 @@ class GenerationOwners:
         Raises:
             GenerationNotFound: there is none, or it is another account's.
         """
-        owner = self._begun.get(generation_id) or await self._owners.get(generation_id)
+        owner = self._admitted.get(generation_id) or await self._owners.get(generation_id)
         if owner is None or (principal.role is Role.user and owner != principal.account_id):
             raise GenerationNotFound(generation_id)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dramatiq
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
-from dramatiq.middleware import AsyncIO, Middleware, Retries, TimeLimit
+from dramatiq.middleware import AsyncIO, CurrentMessage, Middleware, Retries, TimeLimit
 from structlog.contextvars import clear_contextvars
 
-from workers.doorbell import DoorbellBroker
+from workers.doorbell import DoorbellBroker, Heard
 from workers.execution import RUN_LIMIT_S
 from workers.logs import bind_request
 from workers.queue import ACTORS, PAYMENTS_ACTOR, PAYMENTS_QUEUE, QUEUES
@@ -58,7 +58,7 @@ class RuntimeMiddleware(AsyncIO):
         set_event_loop_thread(thread)
         self._runtime = thread.run_coroutine(self._open())
         if isinstance(broker, DoorbellBroker):
-            hear = partial(thread.loop.call_soon_threadsafe, self._runtime.begin_work)
+            hear: Heard = partial(thread.loop.call_soon_threadsafe, self._runtime.begin_work)
             broker.on_ring.update(dict.fromkeys(QUEUES.values(), hear))
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -108,7 +108,7 @@ class RequestContext(Middleware):
 def worker_middleware(settings: Settings) -> tuple[RuntimeMiddleware, list[Middleware]]:
     """Return the middleware of a worker's broker, and the part of it that holds the runtime."""
     runtime = RuntimeMiddleware(settings)
-    return runtime, [TimeLimit(), Retries(), RequestContext(), runtime]
+    return runtime, [TimeLimit(), Retries(), CurrentMessage(), RequestContext(), runtime]
 
 
 def declare_actors(broker: Broker, middleware: RuntimeMiddleware) -> None:
@@ -122,7 +122,9 @@ def declare_actors(broker: Broker, middleware: RuntimeMiddleware) -> None:
         second call but never charges the customer twice. Not retried by Dramatiq: the outbox and the lease bring back
         whatever was not finished.
         """
-        await middleware.runtime.work()
+        message = CurrentMessage.get_current_message()
+        assert message is not None, "an actor has a message"
+        await middleware.runtime.work(message.message_id)
 
     for tier in Tier:
         declare = dramatiq.actor(

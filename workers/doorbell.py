@@ -12,7 +12,7 @@ only a share of that. So no message waits in the memory of a busy process while 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 from uuid import uuid4
 
 import dramatiq
@@ -45,6 +45,10 @@ DELAYED_PICK_UP_MS: Final = 500
 """We delay no messages, but Dramatiq looks for them all the same."""
 
 
+Heard: TypeAlias = Callable[[str, Callable[[], None]], object]
+"""Is told the id of the message, and what gives back the place that was set aside for its work: to be called once."""
+
+
 class DoorbellBroker(RedisBroker):
     """A Redis broker with a bell for each queue. Consumers block with a client of their own.
 
@@ -65,7 +69,7 @@ class DoorbellBroker(RedisBroker):
         self.waiting_client = waiting_client
         self._shares = dict(shares)
         self._room = _Room(room)
-        self.on_ring: dict[str, Callable[[], object]] = {}
+        self.on_ring: dict[str, Heard] = {}
         """What to do when a queue's bell rings, before its message is fetched; called by the consumer's thread."""
         super().__init__(client=client, **options)  # pyright: ignore[reportUnknownMemberType]  # untyped there
         self._script = cast("Script", self.scripts["dispatch"])  # pyright: ignore[reportUnknownMemberType]  # untyped
@@ -86,7 +90,7 @@ class DoorbellBroker(RedisBroker):
         limits = (self.heartbeat_timeout, self.dead_message_ttl, 0, 1)
         return (
             ("EVALSHA", self._script.sha, 1, *script, *limits, message_id, data),
-            ("LPUSH", bell, b""),
+            ("LPUSH", bell, message.message_id),
             ("LTRIM", bell, 0, RINGS_KEPT - 1),
         )
 
@@ -103,11 +107,12 @@ class DoorbellBroker(RedisBroker):
 
 
 class _Room:
-    """How many more messages the consumers of a process may take together."""
+    """How many more messages the consumers of a process may take together, and how much work may begin before them."""
 
     def __init__(self, size: int) -> None:
         self.lock = threading.Lock()
         self._size = size
+        self._set_aside = 0
         self._consumers: dict[str, _BellConsumer] = {}
 
     def enter(self, consumer: "_BellConsumer") -> None:
@@ -116,7 +121,20 @@ class _Room:
 
     def left(self) -> int:
         """Return how much room there is; hold the lock until it was used."""
-        return self._size - sum(consumer.outstanding_message_count for consumer in self._consumers.values())
+        outstanding = sum(consumer.outstanding_message_count for consumer in self._consumers.values())
+        return self._size - self._set_aside - outstanding
+
+    def set_aside(self) -> bool:
+        """Set a place aside for work without a message; false if there is none."""
+        with self.lock:
+            has_room = self.left() > 0
+            self._set_aside += has_room
+        return has_room
+
+    def give_back(self) -> None:
+        """Give back a place that was set aside: a message has taken it over, or the work has ended."""
+        with self.lock:
+            self._set_aside -= 1
 
 
 class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPrivateUsage]
@@ -148,6 +166,7 @@ class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPri
             rang = self._client.blpop([self._bell], timeout=LOOK_ANYWAY_S)
         except (RedisConnectionError, RedisTimeoutError) as lost:
             raise ConnectionClosed(lost) from None
-        if rang is not None and self._name in self._on_ring:
-            self._on_ring[self._name]()
+        hear = self._on_ring.get(self._name)
+        if rang is not None and hear is not None and self._room.set_aside():
+            hear(cast("bytes", rang[1]).decode(), self._room.give_back)
             time.sleep(LISTENER_FIRST_S)

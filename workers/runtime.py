@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from uuid import UUID, uuid4
 
 import psycopg
@@ -46,14 +46,18 @@ DRAIN_S: Final = 2.0
 """How long generations may go on after the process was told to stop; then they are given back for another worker."""
 
 GIVE_BACK_S: Final = 1.0
-JOIN_WITHIN_S: Final = 0.05
-"""After this long no actor comes for what was begun when the bell rang."""
-
 POOL_SIZE: Final = 8
 
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Contended, OSError)
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+class _Begun(NamedTuple):
+    """Work that began before its message was fetched, in a place set aside for it."""
+
+    task: asyncio.Task[bool]
+    give_back: Callable[[], None]
 
 
 class WorkerRuntime:
@@ -68,8 +72,7 @@ class WorkerRuntime:
         self._idle = asyncio.Event()
         self._running = 0
         self._draining: asyncio.Task[None] | None = None
-        self._begun: asyncio.Task[bool] | None = None
-        self._all_begun: set[asyncio.Task[bool]] = set()
+        self._begun: dict[str, _Begun] = {}
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -144,27 +147,31 @@ class WorkerRuntime:
         await self._give_back()
         await self._stack.aclose()
 
-    def begin_work(self) -> None:
-        """Begin what a message is about to ask for, whose bell has rung; the actor that comes first joins in.
+    def begin_work(self, message_id: str, give_back: Callable[[], None]) -> None:
+        """Begin what a message is about to ask for, whose bell has rung; its actor joins in. Called on the event loop.
 
-        If none comes, because another process fetched the message, it goes on all the same. Called on the event loop.
+        If another process fetched the message, the work goes on all the same, in the place that was set aside for it.
         """
-        if self._begun is None and self._draining is None:
-            self._begun = begun = asyncio.create_task(self._work(), name="begun work")
-            self._all_begun.add(begun)
-            begun.add_done_callback(self._all_begun.discard)
-            asyncio.get_running_loop().call_later(JOIN_WITHIN_S, self._join_no_more, begun)
+        if self._draining is not None:
+            give_back()
+            return
+        self._begun[message_id] = _Begun(asyncio.create_task(self._work(), name="begun work"), give_back)
+        self._begun[message_id].task.add_done_callback(lambda _: self._no_longer_alone(message_id))
 
-    def _join_no_more(self, begun: "asyncio.Task[bool]") -> None:
-        if self._begun is begun:
-            self._begun = None
+    def _no_longer_alone(self, message_id: str) -> "asyncio.Task[bool] | None":
+        """Give back the place of work that has ended, or that a thread waits for from now on, and return it."""
+        begun = self._begun.pop(message_id, None)
+        if begun is None:
+            return None
+        begun.give_back()
+        return begun.task
 
-    async def work(self) -> None:
+    async def work(self, message_id: str = "") -> None:
         """Run what is next, and then what was passed over for want of the room that came free.
 
         What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
         """
-        begun, self._begun = self._begun, None
+        begun = self._no_longer_alone(message_id)
         if begun is None or not await begun:
             await self._work()
 
@@ -176,7 +183,7 @@ class WorkerRuntime:
                 return await self._shift.work()
             except _AWAY as away:
                 _log.warning("work_left_to_sweeper", error=repr(away))
-                return True
+                return False
 
     async def process_payments(self) -> None:
         """Process the webhooks of payment gateways that are due; what Postgres cannot take now comes again."""

@@ -43,6 +43,9 @@ STOP_SIGNALS: Final = {
     "kill": signal.SIGKILL,
 }
 
+PAGE_CACHE: Final = 4
+"""So many times the memory of our own can be reckoned with, counting what the system keeps of our files."""
+
 SETTINGS: Final[Mapping[str, str]] = {
     # No port: the socket directory is private to the user, which is the whole of access control here.
     "listen_addresses": "",
@@ -52,7 +55,6 @@ SETTINGS: Final[Mapping[str, str]] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     # Few, spread-out checkpoints: after each one every page is written to the log in full once more.
@@ -98,9 +100,11 @@ class EmbeddedPostgres:
         self._data_dir = data_dir.resolve()
         self._cluster = self._data_dir / "postgres"
         self._sockets = socket_directory(self._data_dir)
+        buffers = buffers_mb()
         self._settings = {
             **SETTINGS,
-            "shared_buffers": f"{buffers_mb()}MB",
+            "shared_buffers": f"{buffers}MB",
+            "effective_cache_size": f"{PAGE_CACHE * buffers}MB",
             "unix_socket_directories": str(self._sockets),
             **(settings or {}),
         }

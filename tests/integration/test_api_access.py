@@ -99,7 +99,7 @@ async def test_a_key_in_use_is_refused_from_the_answer_to_its_revocation_on(api:
     for _ in range(3):
         assert (await api.client.get("/v1/keys", headers=bearer(key["key"]))).status_code == 200
 
-    await api.client.delete(f"/v1/keys/{key['id']}")
+    assert (await api.client.delete(f"/v1/keys/{key['id']}")).status_code == 204
 
     assert (await api.client.get("/v1/keys", headers=bearer(key["key"]))).status_code == 401
 

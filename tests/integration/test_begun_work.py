@@ -36,47 +36,75 @@ async def statuses(context: GenerationContext, generation_ids: list[UUID]) -> li
     return [(await get_generation(context.database, each)).status for each in generation_ids]
 
 
-async def test_an_actor_joins_what_was_begun_and_ends_with_it(
+class Place:
+    """A place that is set aside for work, and how often it was given back."""
+
+    def __init__(self) -> None:
+        self.given_back = 0
+
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
+async def test_an_actor_joins_what_was_begun_for_its_message_and_ends_with_it(
     context: GenerationContext, worker: WorkerRuntime
 ) -> None:
-    ids = await ask(context, 2)
+    ids, place = await ask(context, 2), Place()
 
-    worker.begin_work()
-    await worker.work()
+    worker.begin_work("first", place.give_back)
+    await worker.work("first")
     assert await statuses(context, ids) == [COMPLETED, QUEUED]
 
-    await worker.work()
+    await worker.work("second")
     assert await statuses(context, ids) == [COMPLETED, COMPLETED]
+    assert place.given_back == 1
 
 
-async def test_what_was_begun_for_a_message_that_went_elsewhere_goes_on(
+async def test_an_actor_does_not_join_what_was_begun_for_another_message(
     context: GenerationContext, worker: WorkerRuntime
 ) -> None:
-    ids = await ask(context, 1)
+    account_id = await account_with(context)
+    slow = await admit(context, account_id, asks_for("word " * 20, delay_ms=50), request_id="r")
+    worker.begin_work("fetched elsewhere", Place().give_back)
 
-    worker.begin_work()
+    async def is_running() -> bool:
+        return await statuses(context, [slow.generation.id]) == [GenerationStatus.running]
 
-    async def has_ended() -> bool:
-        return await statuses(context, ids) == [COMPLETED]
+    await eventually(is_running)
+    (other,) = await ask(context, 1)
 
-    await eventually(has_ended)
+    await worker.work("mine")
+
+    assert await statuses(context, [slow.generation.id, other]) == [GenerationStatus.running, COMPLETED]
+
+
+async def test_what_was_begun_for_a_message_that_went_elsewhere_goes_on_and_gives_its_place_back(
+    context: GenerationContext, worker: WorkerRuntime
+) -> None:
+    ids, place = await ask(context, 1), Place()
+
+    worker.begin_work("fetched elsewhere", place.give_back)
+
+    await eventually(lambda: place.given_back == 1)
+    assert await statuses(context, ids) == [COMPLETED]
 
 
 async def test_a_bell_that_rang_for_nothing_hides_nothing(context: GenerationContext, worker: WorkerRuntime) -> None:
-    worker.begin_work()
+    worker.begin_work("early", Place().give_back)
     ids = await ask(context, 1)
 
-    await worker.work()
-    await worker.work()
+    await worker.work("early")
+    await worker.work("late")
 
     assert await statuses(context, ids) == [COMPLETED]
 
 
 async def test_a_worker_that_stops_begins_nothing(context: GenerationContext, worker: WorkerRuntime) -> None:
-    ids = await ask(context, 1)
+    ids, place = await ask(context, 1), Place()
     worker.drain()
 
-    worker.begin_work()
-    await worker.work()
+    worker.begin_work("first", place.give_back)
+    await worker.work("first")
 
     assert await statuses(context, ids) == [QUEUED]
+    assert place.given_back == 1

@@ -47,7 +47,7 @@ class Floor:
         picker = Picker(context.database, held, owner=uuid4(), free_threads=free_threads)
         self.shift = Shift(cast("Runner", cast("Any", self.runner)), picker, limits=held, pace=Pace(context.redis))
 
-    def wake(self) -> "asyncio.Task[None]":
+    def wake(self) -> "asyncio.Task[bool]":
         return asyncio.create_task(self.shift.work())
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,19 +73,43 @@ def test_an_idle_consumer_is_woken_at_once(broker: DoorbellBroker) -> None:
     assert sorted(waits_s)[10] < LOOK_ANYWAY_S / 2
 
 
-def test_a_ring_is_told_of_before_its_message_is_fetched(broker: DoorbellBroker) -> None:
-    happened: list[str] = []
-    broker.on_ring[PAID] = lambda: happened.append("rang")
+def ring(broker: DoorbellBroker, message_id: str) -> None:
+    """Ring without a message, as if another process had fetched it."""
+    broker.waiting_client.lpush(broker.bell(PAID), message_id)
+
+
+def test_a_ring_is_told_of_with_its_message(broker: DoorbellBroker) -> None:
+    heard: list[str] = []
+    broker.on_ring[PAID] = lambda message_id, _: heard.append(message_id)
     consumer = broker.consume(PAID, prefetch=8)
-    sender = threading.Timer(0.02, send, [broker])
-    sender.start()
+    ring(broker, "elsewhere")
 
-    consumer.ack(take(consumer))
-    happened.append("message")
-
-    sender.join()
-    assert happened == ["rang", "message"]
     assert next(consumer) is None
+    message_id = send(broker)
+    assert take(consumer).message_id == message_id
+    assert next(consumer) is None
+
+    assert heard == ["elsewhere", message_id]
+
+
+def test_work_that_began_before_its_message_takes_a_place_until_it_gives_it_back(redis_url: str) -> None:
+    settings = settings_for("postgresql://nobody", redis_url, {"HOLDFAST_WORKER_THREADS": "1"})
+    broker = make_sending_broker(settings)
+    assert isinstance(broker, DoorbellBroker)
+    places: list[Callable[[], None]] = []
+    broker.on_ring[PAID] = lambda _, give_back: places.append(give_back)
+    consumer = broker.consume(PAID, prefetch=8)
+    ring(broker, "elsewhere")
+    assert next(consumer) is None
+    send(broker)
+
+    assert [next(consumer) for _ in range(3)] == [None] * 3
+    (give_back,) = places
+    give_back()
+    assert next(consumer) is not None
+
+    broker.close()
+    broker.waiting_client.close()
 
 
 def test_a_lost_ring_only_costs_a_moment(broker: DoorbellBroker) -> None:
