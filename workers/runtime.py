@@ -151,8 +151,9 @@ class WorkerRuntime:
         """Begin what a message is about to ask for, whose bell has rung; its actor joins in. Called on the event loop.
 
         If another process fetched the message, the work goes on all the same, in the place that was set aside for it.
+        A message that was sent again rings again.
         """
-        if self._draining is not None:
+        if self._draining is not None or message_id in self._begun:
             give_back()
             return
         self._begun[message_id] = _Begun(asyncio.create_task(self._work(), name="begun work"), give_back)

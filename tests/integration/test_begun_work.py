@@ -89,6 +89,18 @@ async def test_what_was_begun_for_a_message_that_went_elsewhere_goes_on_and_give
     assert await statuses(context, ids) == [COMPLETED]
 
 
+async def test_a_message_that_rings_twice_takes_one_place(context: GenerationContext, worker: WorkerRuntime) -> None:
+    ids, places = await ask(context, 2), [Place(), Place()]
+
+    for place in places:
+        worker.begin_work("sent again", place.give_back)
+    assert [place.given_back for place in places] == [0, 1]
+    await worker.work("sent again")
+
+    assert await statuses(context, ids) == [COMPLETED, QUEUED]
+    assert [place.given_back for place in places] == [1, 1]
+
+
 async def test_a_bell_that_rang_for_nothing_hides_nothing(context: GenerationContext, worker: WorkerRuntime) -> None:
     worker.begin_work("early", Place().give_back)
     ids = await ask(context, 1)
