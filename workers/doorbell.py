@@ -11,6 +11,7 @@ only a share of that. So no message waits in the memory of a busy process while 
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 from uuid import uuid4
@@ -112,7 +113,7 @@ class _Room:
     def __init__(self, size: int) -> None:
         self.lock = threading.Lock()
         self._size = size
-        self._set_aside = 0
+        self._set_aside: deque[None] = deque()
         self._consumers: dict[str, _BellConsumer] = {}
 
     def enter(self, consumer: "_BellConsumer") -> None:
@@ -122,19 +123,21 @@ class _Room:
     def left(self) -> int:
         """Return how much room there is; hold the lock until it was used."""
         outstanding = sum(consumer.outstanding_message_count for consumer in self._consumers.values())
-        return self._size - self._set_aside - outstanding
+        return self._size - len(self._set_aside) - outstanding
 
     def set_aside(self) -> bool:
         """Set a place aside for work without a message; false if there is none."""
         with self.lock:
-            has_room = self.left() > 0
-            self._set_aside += has_room
+            if has_room := self.left() > 0:
+                self._set_aside.append(None)
         return has_room
 
     def give_back(self) -> None:
-        """Give back a place that was set aside: a message has taken it over, or the work has ended."""
-        with self.lock:
-            self._set_aside -= 1
+        """Give back a place that was set aside: a message has taken it over, or the work has ended.
+
+        Without the lock: whoever has it may be waiting for Redis, and the event loop must not wait for them.
+        """
+        self._set_aside.pop()
 
 
 class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPrivateUsage]
