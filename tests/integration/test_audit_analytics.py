@@ -74,7 +74,7 @@ async def test_figures_of_generations_are_what_these_add_up_to(database_url: str
         "UPDATE analytics_generations SET credits = credits + 1",
         "UPDATE analytics_generations SET cost_microdollars = cost_microdollars + 1",
         "DELETE FROM analytics_generations WHERE model = 'gratis'",
-        "UPDATE analytics_latencies SET bucket = bucket + 1000",
+        "UPDATE analytics_latencies SET bucket = bucket + 200",
         "UPDATE analytics_revenue SET revenue = revenue + 0.000001",
         "UPDATE analytics_account_days SET generations = generations + 1",
     ],
