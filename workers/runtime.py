@@ -156,25 +156,30 @@ class WorkerRuntime:
         if self._draining is not None or message_id in self._begun:
             give_back()
             return
-        self._begun[message_id] = _Begun(asyncio.create_task(self._work(), name="begun work"), give_back)
-        self._begun[message_id].task.add_done_callback(lambda _: self._no_longer_alone(message_id))
+        begun = _Begun(asyncio.create_task(self._work(), name="begun work"), give_back)
+        self._begun[message_id] = begun
+        begun.task.add_done_callback(lambda _: self._no_longer_alone(message_id, begun))
 
-    def _no_longer_alone(self, message_id: str) -> "asyncio.Task[bool] | None":
-        """Give back the place of work that has ended, or that a thread waits for from now on, and return it."""
-        begun = self._begun.pop(message_id, None)
-        if begun is None:
-            return None
-        begun.give_back()
-        return begun.task
+    def _no_longer_alone(self, message_id: str, begun: _Begun) -> None:
+        """Give back the place of work that has ended, or that a thread waits for from now on; once, whichever is first.
+
+        Under the same message other work may have begun since.
+        """
+        if self._begun.get(message_id) is begun:
+            del self._begun[message_id]
+            begun.give_back()
 
     async def work(self, message_id: str = "") -> None:
         """Run what is next, and then what was passed over for want of the room that came free.
 
         What cannot be done because a database is away is left to the outbox or to the lease: both bring it back.
         """
-        begun = self._no_longer_alone(message_id)
-        if begun is None or not await begun:
-            await self._work()
+        begun = self._begun.get(message_id)
+        if begun is not None:
+            self._no_longer_alone(message_id, begun)
+            if await begun.task:
+                return
+        await self._work()
 
     async def _work(self) -> bool:
         """Work; whether there was anything to do."""

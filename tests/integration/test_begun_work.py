@@ -1,16 +1,23 @@
 """Work begins when the bell rings; the actor of the message that it rang for joins in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from dramatiq import Worker
 
 from tests.generations import account_with, asks_for, generation_context, settings_for
 from tests.waiting import eventually
+from workers.actors import worker_middleware
 from workers.admission import admit
+from workers.broker import make_broker
 from workers.context import GenerationContext
+from workers.doorbell import DoorbellBroker
 from workers.generations import GenerationStatus, get_generation
+from workers.queue import QUEUES
 from workers.runtime import WorkerRuntime
+from workers.tiers import Tier
 
 QUEUED, COMPLETED = GenerationStatus.queued, GenerationStatus.completed
 
@@ -101,6 +108,31 @@ async def test_a_message_that_rings_twice_takes_one_place(context: GenerationCon
     assert [place.given_back for place in places] == [1, 1]
 
 
+async def test_a_message_sent_again_after_its_actor_joined_has_a_place_of_its_own(
+    context: GenerationContext, worker: WorkerRuntime
+) -> None:
+    account_id = await account_with(context)
+    first, second = [
+        (await admit(context, account_id, asks_for("word " * count, delay_ms=50), request_id="r")).generation.id
+        for count in (10, 40)
+    ]
+    places = [Place(), Place()]
+
+    async def first_runs() -> bool:
+        return await statuses(context, [first]) == [GenerationStatus.running]
+
+    worker.begin_work("sent again", places[0].give_back)
+    joined = asyncio.create_task(worker.work("sent again"))
+    await eventually(first_runs)
+    worker.begin_work("sent again", places[1].give_back)
+    await joined
+
+    assert await statuses(context, [first, second]) == [COMPLETED, GenerationStatus.running]
+    assert places[1].given_back == 0
+    await eventually(lambda: places[1].given_back == 1)
+    assert await statuses(context, [second]) == [COMPLETED]
+
+
 async def test_a_bell_that_rang_for_nothing_hides_nothing(context: GenerationContext, worker: WorkerRuntime) -> None:
     worker.begin_work("early", Place().give_back)
     ids = await ask(context, 1)
@@ -120,3 +152,25 @@ async def test_a_worker_that_stops_begins_nothing(context: GenerationContext, wo
 
     assert await statuses(context, ids) == [QUEUED]
     assert place.given_back == 1
+
+
+async def test_the_bells_of_generations_begin_work_until_the_process_stops(
+    context: GenerationContext, redis_url: str
+) -> None:
+    settings = settings_for(context.database.url, redis_url)
+    middleware, others = worker_middleware(settings)
+    broker = make_broker(settings, middleware=others)
+    assert isinstance(broker, DoorbellBroker)
+    worker = Worker(broker, worker_threads=1)
+    await asyncio.to_thread(middleware.before_worker_boot, broker, worker)
+    assert set(broker.on_ring) == set(QUEUES.values())
+    ids, place = await ask(context, 1), Place()
+
+    broker.on_ring[QUEUES[Tier.free]]("elsewhere", place.give_back)
+
+    await eventually(lambda: place.given_back == 1)
+    assert await statuses(context, ids) == [COMPLETED]
+    await asyncio.to_thread(middleware.before_worker_shutdown, broker, worker)
+    assert not broker.on_ring
+    await asyncio.to_thread(middleware.after_worker_shutdown, broker, worker)
+    broker.close()
