@@ -27,17 +27,16 @@ def buffers_mb() -> int:
 
 def limits(membership: Path = MEMBERSHIP, hierarchies: Mapping[str, tuple[Path, str]] = HIERARCHIES) -> Iterator[int]:
     """Yield every limit in bytes that holds for this process: of its control group, and of those above."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:  # not on Linux
-        return
+    for file in _limit_files(membership, hierarchies):
+        # None is there, or it says "max".
+        with contextlib.suppress(OSError, ValueError):
+            yield int(file.read_text())
+
+
+def _limit_files(membership: Path, hierarchies: Mapping[str, tuple[Path, str]]) -> Iterator[Path]:
+    lines = membership.read_text().splitlines() if membership.exists() else []  # it does on Linux only
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            if controller in hierarchies:
-                root, name = hierarchies[controller]
-                group = root / path.lstrip("/")
-                for place in (group, *group.parents):
-                    # None is there, or it says "max".
-                    with contextlib.suppress(OSError, ValueError):
-                        yield int((place / name).read_text())
+        for root, name in [hierarchies[each] for each in controllers.split(",") if each in hierarchies]:
+            group = root / path.lstrip("/")
+            yield from (place / name for place in (group, *group.parents))
