@@ -73,9 +73,10 @@ class KnownKeys:
     async def look(self) -> None:
         """Read the keys in use again, and forget the others."""
         since_s = self._clock_s() - LOOK_ON_S
-        for key_id in [key_id for key_id, asked_at_s in self._asked_at_s.items() if asked_at_s < since_s]:
-            del self._asked_at_s[key_id]
-            self._known.pop(key_id, None)
+        self._asked_at_s = {
+            key_id: asked_at_s for key_id, asked_at_s in self._asked_at_s.items() if asked_at_s >= since_s
+        }
+        self._known = {key_id: known for key_id, known in self._known.items() if key_id in self._asked_at_s}
         in_use = set(sorted(self._asked_at_s, key=self._asked_at_s.__getitem__, reverse=True)[:BATCH_LIMIT])
         if in_use:
             await self._read_again(in_use)
