@@ -1,9 +1,11 @@
 """How many calls may run at a provider at once, counted across all workers.
 
 Redis keeps the places: a sorted set of holders per provider, each with the time at which its place comes free unless it
-is extended. A killed worker's places come back `PLACE_S` later. For a moment after Redis forgot everything, and while
-it is away, Postgres counts instead: what runs by its row, one decision at a time. So nothing ever waits for Redis, and
-the limit holds but for what an isolated worker runs that nobody else can see in Redis: at most the limit once more.
+is extended. A killed worker's places come back `PLACE_S` later. While Redis is away, and for a moment after it came
+back to anyone or forgot everything, Postgres counts instead: what runs by its row, one decision at a time. What
+Postgres lets through is noted in Redis too, which is believed again once everyone has told it what they hold. So
+nothing ever waits for Redis, and the limit holds but for what a worker runs for whom alone Redis is away: at most the
+limit once more.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ PLACE_S: Final = 6.0
 
 EXTEND_S: Final = 1.5
 UNSURE_S: Final = 4.0
-"""After Redis forgot who holds places, everyone who lives has told it again by then."""
+"""After Redis forgot who holds places, or missed who took some, everyone who lives has told it by then."""
 
 TIMEOUT_S: Final = 0.5
 LEAVE_ALONE_S: Final = 1.0
@@ -37,27 +39,33 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-_TAKE: Final = (
+_KNOWN_SINCE: Final = (
     _NOW
     + """
-local known_since = redis.call('GET', KEYS[2])
-if not known_since then
+local known_since = tonumber(redis.call('GET', KEYS[2]))
+if not known_since or ARGV[1] == '1' then
     redis.call('SET', KEYS[2], now)
-    return -1
+    known_since = now
 end
-if now - known_since < tonumber(ARGV[4]) then return -1 end
+"""
+)
+
+_TAKE: Final = (
+    _KNOWN_SINCE
+    + """
+local is_sure = now - known_since >= tonumber(ARGV[5])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-return 1
+local has_room = redis.call('ZSCORE', KEYS[1], ARGV[2]) or redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[3])
+if is_sure and not has_room then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[2])
+return is_sure and 1 or -1
 """
 )
 
 _EXTEND: Final = (
-    _NOW
+    _KNOWN_SINCE
     + """
-redis.call('SET', KEYS[2], now, 'NX')
-for place = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[place]) end
+for place = 3, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[place]) end
 return 1
 """
 )
@@ -95,6 +103,8 @@ class ProviderLimits:
         self._unreturned: set[Holder] = set()
         """Places that Redis may believe to be held, because it could not be told otherwise."""
         self._away_until_s = float("-inf")
+        self._was_away: set[str] = set()
+        """Providers where this process let Postgres count and Redis knows nothing of it; it has yet to be told so."""
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -142,14 +152,19 @@ class ProviderLimits:
         if limit is None:
             return True
         answer = await self._ask_redis(holder, limit)
-        if answer is None:
-            # Redis may have noted it all the same, and only its answer was lost.
-            self._unreturned.add(holder)
-            answer = await _has_room(connection, holder.provider, limit)
-        if answer:
-            self._held.add(holder)
-            self._unreturned.discard(holder)
-        return answer
+        if answer is not None:
+            if answer:
+                self._held.add(holder)
+            return answer
+        # Redis notes it all the same: what Postgres lets through counts there once Redis is believed.
+        self._held.add(holder)
+        has_room = False
+        try:
+            has_room = await _has_room(connection, holder.provider, limit)
+        finally:
+            if not has_room:
+                await self.give_back(holder)
+        return has_room
 
     async def try_take(self, holder: Holder) -> bool:
         """Take a place for one more call on behalf of a generation that runs already; false if full.
@@ -199,13 +214,16 @@ class ProviderLimits:
         """Ask for a place; `None` where Redis does not know."""
         if self._is_away():
             return None
-        arguments = [holder.name, limit, int(PLACE_S * 1_000), int(UNSURE_S * 1_000)]
+        was_away = holder.provider in self._was_away
+        arguments = [int(was_away), holder.name, limit, int(PLACE_S * 1_000), int(UNSURE_S * 1_000)]
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 answer = await self._take(keys=_keys(holder.provider), args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self._leave_alone(error)
             return None
+        if was_away:
+            self._was_away.discard(holder.provider)
         return None if answer == -1 else answer == 1
 
     async def _extend_forever(self) -> None:
@@ -224,7 +242,10 @@ class ProviderLimits:
         for holder in self._held:
             names[holder.provider].append(holder.name)
         for provider in self._limits:
-            await self._extend(keys=_keys(provider), args=[int(PLACE_S * 1_000), *names[provider]])
+            was_away = provider in self._was_away
+            await self._extend(keys=_keys(provider), args=[int(was_away), int(PLACE_S * 1_000), *names[provider]])
+            if was_away:
+                self._was_away.discard(provider)
         # What was given back meanwhile must not come to life again, and what Redis was not told of must not live on.
         told = {Holder(provider, name) for provider, held in names.items() for name in held}
         gone = (self._unreturned | told) - self._held
@@ -239,6 +260,7 @@ class ProviderLimits:
         if not self._is_away():
             _log.warning("provider_places_unknown", error=repr(error), held=len(self._held))
         self._away_until_s = time.monotonic() + LEAVE_ALONE_S
+        self._was_away.update(self._limits)
 
 
 async def _has_room(connection: AsyncConnection[Any], provider: str, limit: int) -> bool:

@@ -1,7 +1,10 @@
 """How many calls a provider gets at once, over all workers, also when Redis forgets or is away."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
@@ -44,6 +47,10 @@ async def ask(context: GenerationContext, times: int = 1) -> list[UUID]:
 async def become_sure(redis: Redis, provider: str) -> None:
     """Let Redis have known about this provider for long enough."""
     await redis.set(f"holdfast:places:{{{provider}}}:known_since", 1)
+
+
+async def is_unsure(redis: Redis, provider: str) -> bool:
+    return int(await redis.get(f"holdfast:places:{{{provider}}}:known_since") or 0) != 1
 
 
 async def running(context: GenerationContext) -> int:
@@ -128,6 +135,67 @@ async def test_what_redis_forgot_it_is_told_again(
 
         await eventually(is_told)
         assert await one.next() is None
+
+
+async def test_what_postgres_let_through_counts_once_redis_is_believed(
+    context: GenerationContext, provider: str
+) -> None:
+    await ask(context, 4)
+    pickers = [picker(context, ProviderLimits(context.redis, {provider: 2})) for _ in range(2)]
+    claims = [await pickers[0].next() for _ in range(2)]
+    assert None not in claims
+
+    await become_sure(context.redis, provider)
+
+    assert await pickers[1].next() is None
+    assert await running(context) == 2
+
+
+async def test_what_postgres_refused_holds_no_place(context: GenerationContext, provider: str) -> None:
+    await ask(context, 3)
+    one, other = (picker(context, ProviderLimits(context.redis, {provider: 1})) for _ in range(2))
+    claim = await one.next()
+    assert claim is not None
+    assert await other.next() is None
+
+    await become_sure(context.redis, provider)
+    await one.done(claim)
+
+    assert await other.next() is not None
+
+
+@pytest.mark.parametrize("extends", [False, True], ids=["asks", "extends"])
+async def test_after_a_worker_could_not_reach_redis_postgres_counts_until_everyone_has_told(
+    context: GenerationContext,
+    redis_url: str,
+    provider: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    extends: bool,
+) -> None:
+    monkeypatch.setattr(limits_module, "LEAVE_ALONE_S", 0.0)
+    await become_sure(context.redis, provider)
+    await ask(context, 4)
+    other = picker(context, ProviderLimits(context.redis, {provider: 2}))
+    redis_socket = Path(urlsplit(redis_url).path)
+    way = tmp_path / redis_socket.name
+    async with contextlib.aclosing(make_redis(f"unix://{way}?db=0")) as cut_off:
+        limits = ProviderLimits(cut_off, {provider: 2})
+        one = picker(context, limits)
+        claims = [await one.next() for _ in range(2)]
+        assert None not in claims
+
+        way.symlink_to(redis_socket)
+        if extends:
+            monkeypatch.setattr(limits_module, "EXTEND_S", 0.1)
+            async with limits:
+                await eventually(lambda: is_unsure(context.redis, provider))
+        else:
+            assert await one.next() is None
+
+        assert await other.next() is None
+        assert await running(context) == 2
 
 
 async def test_without_redis_postgres_counts(context: GenerationContext, provider: str) -> None:
