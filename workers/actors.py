@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dramatiq
@@ -11,7 +10,8 @@ from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_l
 from dramatiq.middleware import AsyncIO, CurrentMessage, Middleware, Retries, TimeLimit
 from structlog.contextvars import clear_contextvars
 
-from workers.doorbell import DoorbellBroker, Heard
+from workers.bells import Bells
+from workers.doorbell import DoorbellBroker
 from workers.execution import RUN_LIMIT_S
 from workers.logs import bind_request
 from workers.queue import ACTORS, PAYMENTS_ACTOR, PAYMENTS_QUEUE, QUEUES
@@ -41,6 +41,7 @@ class RuntimeMiddleware(AsyncIO):
         super().__init__()
         self._settings = settings
         self._runtime: WorkerRuntime | None = None
+        self._bells: Bells | None = None
 
     @property
     def runtime(self) -> WorkerRuntime:
@@ -58,14 +59,15 @@ class RuntimeMiddleware(AsyncIO):
         set_event_loop_thread(thread)
         self._runtime = thread.run_coroutine(self._open())
         if isinstance(broker, DoorbellBroker):
-            hear: Heard = partial(thread.loop.call_soon_threadsafe, self._runtime.begin_work)
-            broker.on_ring.update(dict.fromkeys(QUEUES.values(), hear))
+            bells = Bells(broker, begin=self._runtime.begin_work, begun_for=QUEUES.values())
+            self._bells = thread.run_coroutine(bells.__aenter__())
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Let what runs come to an end, for a moment; Dramatiq waits for its threads meanwhile."""
-        if isinstance(broker, DoorbellBroker):
-            broker.on_ring.clear()
         thread = get_event_loop_thread()
+        if thread is not None and self._bells is not None:
+            thread.run_coroutine(self._bells.__aexit__(None, None, None))
+            self._bells = None
         if thread is not None and self._runtime is not None:
             thread.loop.call_soon_threadsafe(self._runtime.drain)
 

@@ -57,7 +57,6 @@ def _make_redis_broker(settings: Settings, middleware: list[Middleware]) -> Redi
     return DoorbellBroker(
         url=settings.broker_url,
         client=_make_client(settings.broker_url),
-        waiting_client=_make_client(settings.broker_url),
         room=settings.worker_threads,
         shares={QUEUES[Tier.free]: settings.free_threads, PAYMENTS_QUEUE: PAYMENTS_THREADS},
         middleware=middleware,

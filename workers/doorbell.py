@@ -1,9 +1,9 @@
 """A Redis broker whose idle consumers sleep until a message comes, instead of looking for one all the time.
 
 Dramatiq's consumer polls: quickly and it keeps Redis busy, slowly and every message waits. Here whoever enqueues also
-rings a bell, a short list beside the queue that an idle consumer blocks on. A lost ring only costs the time until the
-consumer looks by itself, so the bell needs no guarantees. And it is enqueued by commands on a connection of the event
-loop's, in one write: a thread would have to wait until the loop has nothing else to do.
+rings a bell, a short list beside the queue; whoever hears it (`workers.bells`) wakes the consumer. A lost ring only
+costs the time until the consumer looks by itself, so the bell needs no guarantees. And it is enqueued by commands on a
+connection of the event loop's, in one write: a thread would have to wait until the loop has nothing else to do.
 
 All consumers of a process share its room: together they take no more messages than it has threads, and from some queues
 only a share of that. So no message waits in the memory of a busy process while another is idle.
@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 from uuid import uuid4
 
 import dramatiq
@@ -23,10 +23,7 @@ from dramatiq.broker import Consumer
 from dramatiq.brokers import redis as dramatiq_redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import dq_name, q_name
-from dramatiq.errors import ConnectionClosed
 from redis.commands.core import Script
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from workers.streams.link import Command
 
@@ -36,9 +33,6 @@ LOOK_ANYWAY_S: Final = 0.5
 BUSY_PAUSE_S: Final = 0.01
 """How long a consumer waits that has as much work as it may take."""
 
-LISTENER_FIRST_S: Final = 0.0005
-"""How long a consumer stands back for whoever is told of a ring: the interpreter runs one thread at a time."""
-
 RINGS_KEPT: Final = 64
 """More than this many rings that nobody heard say no more than one."""
 
@@ -46,12 +40,8 @@ DELAYED_PICK_UP_MS: Final = 500
 """We delay no messages, but Dramatiq looks for them all the same."""
 
 
-Heard: TypeAlias = Callable[[str, Callable[[], None]], object]
-"""Is told the id of the message, and what gives back the place that was set aside for its work: to be called once."""
-
-
 class DoorbellBroker(RedisBroker):
-    """A Redis broker with a bell for each queue. Consumers block with a client of their own.
+    """A Redis broker with a bell for each queue.
 
     `room` is how many messages the process takes at once, `shares` how many of those may come from a queue.
     """
@@ -61,23 +51,34 @@ class DoorbellBroker(RedisBroker):
         *,
         url: str,
         client: redis.Redis,
-        waiting_client: redis.Redis,
         room: int,
         shares: Mapping[str, int],
         **options: Any,
     ) -> None:
         self.url = url
-        self.waiting_client = waiting_client
         self._shares = dict(shares)
         self._room = _Room(room)
-        self.on_ring: dict[str, Heard] = {}
-        """What to do when a queue's bell rings, before its message is fetched; called by the consumer's thread."""
         super().__init__(client=client, **options)  # pyright: ignore[reportUnknownMemberType]  # untyped there
         self._script = cast("Script", self.scripts["dispatch"])  # pyright: ignore[reportUnknownMemberType]  # untyped
 
     def bell(self, queue_name: str) -> str:
         """Return the key of a queue's bell."""
         return f"{self.namespace}:bell:{queue_name}"
+
+    def queues_with_room(self) -> dict[str, bool]:
+        """Return the queues that this process consumes, and whether it may take a message from each now."""
+        return self._room.by_queue()
+
+    def set_aside(self) -> Callable[[], None] | None:
+        """Set a place aside for work without a message; return what gives it back, or nothing if there is no room.
+
+        Does not wait: where it cannot be said at once whether there is room, there is none.
+        """
+        return self._room.give_back if self._room.set_aside() else None
+
+    def wake(self, queue_name: str) -> None:
+        """Let the consumer of a queue look for a message."""
+        self._room.wake(queue_name)
 
     def enqueueing(self, message: "dramatiq.Message[None]") -> tuple[Command, ...]:
         """Return what enqueues a message and rings, for whoever has a connection of its own.
@@ -122,14 +123,29 @@ class _Room:
 
     def left(self) -> int:
         """Return how much room there is; hold the lock until it was used."""
-        outstanding = sum(consumer.outstanding_message_count for consumer in self._consumers.values())
+        outstanding = sum(consumer.outstanding_message_count for consumer in list(self._consumers.values()))
         return self._size - len(self._set_aside) - outstanding
 
+    def by_queue(self) -> dict[str, bool]:
+        """Return whether there is room for a message of each queue."""
+        is_open = self.left() > 0
+        return {consumer.queue_name: is_open and consumer.may_take for consumer in list(self._consumers.values())}
+
+    def wake(self, queue_name: str) -> None:
+        """Wake the consumer of a queue, if there is one."""
+        consumer = self._consumers.get(queue_name)
+        if consumer is not None:
+            consumer.rung.set()
+
     def set_aside(self) -> bool:
-        """Set a place aside for work without a message; false if there is none."""
-        with self.lock:
+        """Set a place aside for work without a message; false if there is none, or if somebody is taking one."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
             if has_room := self.left() > 0:
                 self._set_aside.append(None)
+        finally:
+            self.lock.release()
         return has_room
 
     def give_back(self) -> None:
@@ -144,15 +160,19 @@ class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPri
     def __init__(self, broker: DoorbellBroker, queue_name: str, share: int, room: _Room) -> None:
         # A time-out of zero: Dramatiq's own pauses are none, we make them here.
         super().__init__(broker, queue_name, share, timeout=0)
+        self.rung = threading.Event()
         self._share = share
         self._room = room
-        self._name = queue_name
-        self._client = broker.waiting_client
-        self._on_ring = broker.on_ring
-        self._bell = broker.bell(queue_name)
         room.enter(self)
 
+    @property
+    def may_take(self) -> bool:
+        """Whether this consumer may take another message, if the process has room."""
+        return self.outstanding_message_count < self._share
+
     def __next__(self) -> MessageProxy | None:
+        # Before looking: whoever rings from now on may have done so too late for it.
+        self.rung.clear()
         with self._room.lock:
             outstanding = self.outstanding_message_count
             self.prefetch = min(self._share, outstanding + max(0, self._room.left()))
@@ -164,12 +184,5 @@ class _BellConsumer(dramatiq_redis._RedisConsumer):  # pyright: ignore[reportPri
     def _wait(self) -> None:
         if self.outstanding_message_count >= self.prefetch:
             time.sleep(BUSY_PAUSE_S)
-            return
-        try:
-            rang = self._client.blpop([self._bell], timeout=LOOK_ANYWAY_S)
-        except (RedisConnectionError, RedisTimeoutError) as lost:
-            raise ConnectionClosed(lost) from None
-        hear = self._on_ring.get(self._name)
-        if rang is not None and hear is not None and self._room.set_aside():
-            hear(cast("bytes", rang[1]).decode(), self._room.give_back)
-            time.sleep(LISTENER_FIRST_S)
+        else:
+            self.rung.wait(LOOK_ANYWAY_S)

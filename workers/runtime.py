@@ -46,6 +46,9 @@ DRAIN_S: Final = 2.0
 """How long generations may go on after the process was told to stop; then they are given back for another worker."""
 
 GIVE_BACK_S: Final = 1.0
+DONE_KEPT: Final = 1_024
+"""Of how many messages we remember that their work has ended before they came: others may have fetched some of them."""
+
 POOL_SIZE: Final = 8
 
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Contended, OSError)
@@ -73,6 +76,8 @@ class WorkerRuntime:
         self._running = 0
         self._draining: asyncio.Task[None] | None = None
         self._begun: dict[str, _Begun] = {}
+        self._done: dict[str, None] = {}
+        """The messages whose work has ended before they came, in this order."""
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -158,16 +163,25 @@ class WorkerRuntime:
             return
         begun = _Begun(asyncio.create_task(self._work(), name="begun work"), give_back)
         self._begun[message_id] = begun
-        begun.task.add_done_callback(lambda _: self._no_longer_alone(message_id, begun))
+        begun.task.add_done_callback(lambda _: self._ended(message_id, begun))
 
-    def _no_longer_alone(self, message_id: str, begun: _Begun) -> None:
+    def _ended(self, message_id: str, begun: _Begun) -> None:
+        """Remember work that ended before its message came, if it found something to do."""
+        if self._no_longer_alone(message_id, begun) and not begun.task.cancelled() and begun.task.result():
+            self._done[message_id] = None
+            if len(self._done) > DONE_KEPT:
+                del self._done[next(iter(self._done))]
+
+    def _no_longer_alone(self, message_id: str, begun: _Begun) -> bool:
         """Give back the place of work that has ended, or that a thread waits for from now on; once, whichever is first.
 
         Under the same message other work may have begun since.
         """
-        if self._begun.get(message_id) is begun:
+        was_alone = self._begun.get(message_id) is begun
+        if was_alone:
             del self._begun[message_id]
             begun.give_back()
+        return was_alone
 
     async def work(self, message_id: str = "") -> None:
         """Run what is next, and then what was passed over for want of the room that came free.
@@ -179,6 +193,9 @@ class WorkerRuntime:
             self._no_longer_alone(message_id, begun)
             if await begun.task:
                 return
+        elif message_id in self._done:
+            del self._done[message_id]
+            return
         await self._work()
 
     async def _work(self) -> bool:

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+import redis
 from dramatiq import Worker
 
 from tests.generations import account_with, asks_for, generation_context, settings_for
 from tests.waiting import eventually
+from workers import runtime as runtime_module
 from workers.actors import worker_middleware
 from workers.admission import admit
 from workers.broker import make_broker
@@ -154,6 +156,39 @@ async def test_a_worker_that_stops_begins_nothing(context: GenerationContext, wo
     assert place.given_back == 1
 
 
+async def test_the_message_of_work_that_has_ended_is_done_once(
+    context: GenerationContext, worker: WorkerRuntime
+) -> None:
+    ids, place = await ask(context, 1), Place()
+    worker.begin_work("first", place.give_back)
+    await eventually(lambda: place.given_back == 1)
+    ids += await ask(context, 1)
+
+    await worker.work("first")
+    assert await statuses(context, ids) == [COMPLETED, QUEUED]
+
+    # Delivered again, it is a message like any other.
+    await worker.work("first")
+    assert await statuses(context, ids) == [COMPLETED, COMPLETED]
+    assert place.given_back == 1
+
+
+async def test_only_so_many_messages_are_remembered(
+    context: GenerationContext, worker: WorkerRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_module, "DONE_KEPT", 1)
+    ids, places = await ask(context, 2), [Place(), Place()]
+    for number, place in enumerate(places):
+        worker.begin_work(f"message {number}", place.give_back)
+        await eventually(lambda place=place: place.given_back == 1)
+    ids += await ask(context, 1)
+
+    await worker.work("message 1")
+    assert await statuses(context, ids) == [COMPLETED, COMPLETED, QUEUED]
+    await worker.work("message 0")
+    assert await statuses(context, ids) == [COMPLETED] * 3
+
+
 async def test_the_bells_of_generations_begin_work_until_the_process_stops(
     context: GenerationContext, redis_url: str
 ) -> None:
@@ -162,15 +197,20 @@ async def test_the_bells_of_generations_begin_work_until_the_process_stops(
     broker = make_broker(settings, middleware=others)
     assert isinstance(broker, DoorbellBroker)
     worker = Worker(broker, worker_threads=1)
+    broker.consume(QUEUES[Tier.free], prefetch=1)
+    client = redis.Redis.from_url(settings.broker_url)  # pyright: ignore[reportUnknownMemberType]  # untyped there
+    bell = broker.bell(QUEUES[Tier.free])
     await asyncio.to_thread(middleware.before_worker_boot, broker, worker)
-    assert set(broker.on_ring) == set(QUEUES.values())
-    ids, place = await ask(context, 1), Place()
+    ids = await ask(context, 1)
 
-    broker.on_ring[QUEUES[Tier.free]]("elsewhere", place.give_back)
+    async def is_done() -> bool:
+        return await statuses(context, ids) == [COMPLETED]
 
-    await eventually(lambda: place.given_back == 1)
-    assert await statuses(context, ids) == [COMPLETED]
+    await eventually(is_done)
+    await eventually(lambda: client.llen(bell) == 0)
     await asyncio.to_thread(middleware.before_worker_shutdown, broker, worker)
-    assert not broker.on_ring
+    client.lpush(bell, "too late")
     await asyncio.to_thread(middleware.after_worker_shutdown, broker, worker)
+    assert client.llen(bell) == 1
+    client.close()
     broker.close()
