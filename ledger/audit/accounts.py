@@ -13,6 +13,7 @@ from ledger.account import Account, Decision, OpenFreeze, evolve
 from ledger.arrays import ByteaArray, Int8Array, TextArray, TimestampArray, UuidArray
 from ledger.audit.findings import Finding, Findings
 from ledger.audit.onlookers import Onlooker
+from ledger.audit.order import Order
 from ledger.audit.totals import Totals
 from ledger.events import GENESIS_HASH, AccountOpened, Event, Kind, chain_hash
 from ledger.lots import Lot
@@ -48,15 +49,16 @@ async def check_accounts(
     connection: AsyncConnection[Any],
     accounts: AccountRange,
     *,
+    order: Order,
     snapshot: str | None,
     onlookers: Sequence[Onlooker] = (),
 ) -> CheckedAccounts:
     """Check the accounts of a range: nothing of more than one of them is kept in memory, but for their heads and lots.
 
-    `snapshot` is what the last tick saw, to find events that should be sealed and are not. The connection must be in a
-    transaction that sees one moment. What `onlookers` find is among the findings.
+    Hashes are put into the `order`. `snapshot` is what the last tick saw, to find events that should be sealed and are
+    not. The connection must be in a transaction that sees one moment. What `onlookers` find is among the findings.
     """
-    return await _Checking(connection, accounts, snapshot, onlookers).run()
+    return await _Checking(connection, accounts, order, snapshot, onlookers).run()
 
 
 class _Checking:
@@ -64,10 +66,12 @@ class _Checking:
         self,
         connection: AsyncConnection[Any],
         accounts: AccountRange,
+        order: Order,
         snapshot: str | None,
         onlookers: Sequence[Onlooker],
     ) -> None:
         self._connection = connection
+        self._order = order
         self._onlookers = onlookers
         self._range = {"first": accounts.first, "last": accounts.last}
         self._snapshot = snapshot
@@ -81,15 +85,16 @@ class _Checking:
         self._reversals = _grouped(await self._all_rows(sql.READ_REVERSAL_ROWS))
         current: _Chain | None = None
         current_id = b""
-        async for rows in self._rows(sql.READ_ACCOUNT_EVENTS, {"snapshot": self._snapshot}, raw=True):
-            for row in rows:
+        async for rows in self._rows(sql.READ_ACCOUNT_EVENTS, raw=True):
+            seqs = await self._put_in_order(rows)
+            for row, seq in zip(rows, seqs, strict=True):
                 if current is None or row[0] != current_id:
                     await self._close(current)
                     current_id = row[0]
                     current = _Chain(UUID(bytes=current_id), self._findings, self._onlookers)
-                current.take(row)
+                current.take(row, seq or None)
             self._result.events += len(rows)
-            self._result.sealed += sum(row[11] is not None for row in rows)
+            self._result.sealed += len(seqs) - seqs.count(0)
             if current is not None and len(current.resolved) + len(self._resolved) >= FREEZES_AT_ONCE:
                 self._collect(current)
                 await self._compare_freezes()
@@ -105,14 +110,30 @@ class _Checking:
             self._result.findings += onlooker.findings.kept
         return self._result
 
-    async def _rows(
-        self, statement: Any, more: dict[str, object] | None = None, *, raw: bool = False
-    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+    async def _put_in_order(self, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+        """Put the hashes of these events at their places, and return the places; 0 for what is not sealed."""
+        seqs = self._order.places([row[11] for row in rows])
+        if 0 in seqs:
+            await self._find_missed([row[11] for row, seq in zip(rows, seqs, strict=True) if not seq])
+        twice = set(self._order.put([(seq, row[10]) for row, seq in zip(rows, seqs, strict=True) if seq]))
+        for row, seq in zip(rows, seqs, strict=True) if twice else ():
+            if seq in twice:
+                problem = "another event has the same place in the sealed order"
+                self._findings.add("order", problem, seq=seq, account_id=UUID(bytes=row[0]), version=row[1])
+        return seqs
+
+    async def _find_missed(self, positions: list[int]) -> None:
+        given = {"positions": Int8Array.of(positions), "snapshot": self._snapshot}
+        async for account_id, version in await self._connection.execute(sql.FIND_MISSED_EVENTS, given, binary=True):
+            problem = "the event was there at the last tick and is not in the sealed order"
+            self._findings.add("order", problem, account_id=account_id, version=version)
+
+    async def _rows(self, statement: Any, *, raw: bool = False) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Read some rows at a time through a cursor of the server's, so that memory stays bounded."""
         async with self._connection.cursor(name="audit", binary=True) as cursor:
             if raw:
                 read_raw(cursor)
-            await cursor.execute(statement, {**self._range, **(more or {})})
+            await cursor.execute(statement, self._range)
             while rows := await cursor.fetchmany(FETCH):
                 yield rows
 
@@ -212,9 +233,8 @@ class _Chain:
         self._last_seq = 0
         self._last_us = 0
 
-    def take(self, row: Sequence[Any]) -> None:
+    def take(self, row: Sequence[Any], seq: int | None) -> None:
         """Check one event against those before it."""
-        seq, was_visible = row[11], row[12]
         try:
             event = event_of_raw_row(self.account.id, row)
         except ValueError:
@@ -227,11 +247,7 @@ class _Chain:
             self._find(
                 "chain", "the event does not have the hash of its content and its predecessor", seq, event.version
             )
-        if seq is None:
-            if was_visible:
-                problem = "the event was there at the last tick and is not in the sealed order"
-                self._find("order", problem, seq, event.version)
-        else:
+        if seq is not None:
             if seq <= self._last_seq:
                 self._find("order", "the event is sealed before its predecessor", seq, event.version)
             self._last_seq = seq

@@ -9,11 +9,12 @@ from psycopg import AsyncConnection
 from ledger import statements
 from ledger.arrays import Int8Array
 from ledger.audit.findings import Finding, Findings
+from ledger.audit.order import Order
 from ledger.merkle import HASH_BYTES, Range
 from ledger.notes import NoteRejected, VerifierKey, open_note, text_of
 from ledger.proofs import Checkpoint
 from ledger.tiles import MAX_LEVELS, WIDTH_BITS, Edge, EdgeError, Tile
-from ledger.tree import load_edge, read_positions
+from ledger.tree import load_edge
 
 sql: Final = statements.load("ledger.audit")
 
@@ -42,21 +43,29 @@ class CheckedLog(msgspec.Struct):
 
 
 async def check_log(
-    connection: AsyncConnection[Any], leaves: Range, *, claims: Sequence[Claim], trusted: Sequence[VerifierKey]
+    connection: AsyncConnection[Any],
+    leaves: Range,
+    *,
+    order: Order,
+    claims: Sequence[Claim],
+    trusted: Sequence[VerifierKey],
 ) -> CheckedLog:
-    """Seal a range of leaves again, in memory, and compare.
+    """Seal a range of leaves again, in memory, and compare; all accounts have put their hashes into the `order`.
 
     The range begins at a multiple of `RANGE_LEAVES`. What comes before it is taken from the roots of the tiles there,
     which whoever checks those ranges compares. `claims` are given from outside, beside those of ticks and of the table
     of checkpoints, whose signatures are checked if there are `trusted` keys. The connection must be in a transaction
     that sees one moment.
     """
-    return await _Checking(connection, leaves, trusted).run(claims)
+    return await _Checking(connection, leaves, order, trusted).run(claims)
 
 
 class _Checking:
-    def __init__(self, connection: AsyncConnection[Any], leaves: Range, trusted: Sequence[VerifierKey]) -> None:
+    def __init__(
+        self, connection: AsyncConnection[Any], leaves: Range, order: Order, trusted: Sequence[VerifierKey]
+    ) -> None:
         self._connection = connection
+        self._order = order
         self._first, self._beyond = leaves
         self._trusted = trusted
         self._findings = Findings()
@@ -66,13 +75,11 @@ class _Checking:
 
     async def run(self, given: Sequence[Claim]) -> CheckedLog:
         claims = [*await self._read_claims(), *(claim for claim in given if self._first < claim.size <= self._beyond)]
-        entries, gap, too_many = await self._read_entries()
+        entries, gap = self._order.entries(self._first, self._beyond)
         if gap is not None:
             self._findings.add("order", "the event that was sealed here is gone", seq=gap)
         edge = await self._load_edge()
-        if too_many:
-            self._findings.add("order", f"two events have one position, {too_many} times", seq=self._first + 1)
-        elif edge is not None:
+        if edge is not None:
             tiles = self._seal_again(edge, entries, sorted(claims, key=lambda claim: claim.size))
             await self._compare_tiles(tiles)
         self._result.findings = [*[await self._with_event(finding) for finding in self._findings.kept], *self._spans]
@@ -84,22 +91,6 @@ class _Checking:
         except EdgeError as error:
             self._findings.add("tree", str(error), seq=self._first)
             return None
-
-    async def _read_entries(self) -> tuple[bytes, int | None, int]:
-        """Return the hashes, the first seq that has no event, and how many events there are too many."""
-        bounds = {"first": self._first, "beyond": self._beyond}
-        first_position, last_position = await read_positions(self._connection, (self._first, self._beyond))
-        where = {**bounds, "first_position": first_position, "last_position": last_position}
-        # Planned with these bounds, and not for any: that would look every event up.
-        cursor = await self._connection.execute(sql.READ_ENTRIES_IN_ROW, where, prepare=False, binary=True)
-        row = await cursor.fetchone()
-        assert row is not None, "an aggregate has one row"
-        if row[1]:
-            return row[0], None, 0
-        cursor = await self._connection.execute(sql.READ_ENTRIES_OR_GAPS, bounds, binary=True)
-        row = await cursor.fetchone()
-        assert row is not None, "an aggregate has one row"
-        return row[0] or b"", row[1], row[2]
 
     async def _read_claims(self) -> list[Claim]:
         claims: list[Claim] = []

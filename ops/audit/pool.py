@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import multiprocessing
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Final
 
@@ -16,28 +18,39 @@ MOST_PROCESSES: Final = 8
 Job = tuple[Callable[..., Coroutine[Any, Any, Any]], Any]
 """A coroutine function of one argument that another process can import, and the argument."""
 
+Run = Callable[[Sequence[Job]], Awaitable[list[Any]]]
+"""Runs jobs, as many at once as there are processes, and returns what each returned, in their order."""
 
-async def run_all(jobs: Sequence[Job], *, progress: Callable[[int, int], None]) -> list[Any]:
-    """Run jobs, as many at once as there are cores; return what each returned, in their order.
 
-    `progress` is called with how many are done and how many there are. The first that raises ends the others.
+@contextlib.asynccontextmanager
+async def processes(module: str, *, total: int, progress: Callable[[int, int], None]) -> AsyncGenerator[Run]:
+    """Start a process for each core, which imports a module that jobs come from; yield what runs jobs there.
+
+    `progress` is called with how many jobs are done and how many there are going to be. The first that raises ends the
+    others, if that leaves the context.
     """
     done = 0
-    progress(0, len(jobs))
+    progress(0, total)
+    count = max(1, min(MOST_PROCESSES, len(os.sched_getaffinity(0)), total))
     # Started anew and not forked: a fork would share our connections.
     context = multiprocessing.get_context("spawn")
-    processes = max(1, min(MOST_PROCESSES, len(os.sched_getaffinity(0)), len(jobs)))
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=collect_rarely) as pool:
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=collect_rarely)
 
-        async def run(job: Job) -> Any:
-            nonlocal done
-            result = await asyncio.get_running_loop().run_in_executor(pool, _run, *job)
-            done += 1
-            progress(done, len(jobs))
-            return result
+    async def run_one(job: Job) -> Any:
+        nonlocal done
+        result = await asyncio.get_running_loop().run_in_executor(pool, _run, *job)
+        done += 1
+        progress(done, total)
+        return result
 
+    async def run(jobs: Sequence[Job]) -> list[Any]:
+        return await asyncio.gather(*map(run_one, jobs))
+
+    with pool:
         try:
-            return await asyncio.gather(*map(run, jobs))
+            for _ in range(count):
+                pool.submit(importlib.import_module, module)
+            yield run
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -13,7 +13,7 @@ from ledger.audit.accounts import AccountRange
 from ledger.audit.replay import Point, Replayed, replay_accounts
 from ledger.audit.totals import Totals
 from ledger.audit.whole import account_ranges
-from ops.audit.pool import run_all
+from ops.audit.pool import processes
 from ops.audit.snapshot import one_moment, same_moment
 
 
@@ -40,7 +40,8 @@ async def replay(
             progress(1, 1)
         else:
             jobs = [(partial(_replay, url, snapshot, point), part) for point in points for part in parts]
-            replayed = await run_all(jobs, progress=progress)
+            async with processes(__name__, total=len(jobs), progress=progress) as run:
+                replayed = await run(jobs)
     return [
         _state(point, replayed[number * len(parts) : (number + 1) * len(parts)], account_id)
         for number, point in enumerate(points)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import msgspec
+from psycopg import AsyncConnection
 
 from ledger.audit.accounts import AccountRange, CheckedAccounts, check_accounts
 from ledger.audit.findings import Finding
 from ledger.audit.log import CheckedLog, Claim, check_log
+from ledger.audit.order import EVENT_BYTES, Order, OrderFiles, write_order
 from ledger.audit.totals import Totals
 from ledger.audit.whole import Whole, account_ranges, add_up, log_ranges, read_whole
 from ledger.merkle import Range
 from ledger.notes import VerifierKey
-from ops.audit.pool import Job, run_all
+from ops.audit.pool import Job, Run, processes
 from ops.audit.snapshot import LOOKING_UP, one_moment, same_moment
+from ops.errors import CannotReach
 from projections.audit.analytics import SETTINGS, check_analytics
 from projections.audit.balances import BalancesOnlooker
 from projections.audit.journal import JournalOnlooker
@@ -47,6 +54,7 @@ class _Moment(msgspec.Struct, frozen=True):
     url: str
     snapshot: str
     whole: Whole
+    order: OrderFiles
     claims: Sequence[Claim]
     trusted: Sequence[VerifierKey]
     builds: Mapping[str, BuildStatus]
@@ -58,20 +66,31 @@ async def verify(
     """Check the chain and replay of every account, the sealed order, the tree and the checkpoints, and all read models.
 
     Ranges of accounts and of the order are checked apart, so memory depends on their size and not on that of the log.
+    What has to be known of the whole order is kept in temporary files, of 40 bytes an event.
+
+    Raises:
+        CannotReach: there is no room for these files.
     """
     began = time.monotonic()
     async with one_moment(url) as (connection, snapshot):
-        whole = await read_whole(connection)
-        builds = {build.name: build for build in await read_status(connection) if build.is_active}
-        moment = _Moment(url, snapshot, whole, claims, trusted, builds)
-        # What takes long alone comes first, so that none is left with it while the others are done.
-        analytics: Job = (partial(_analytics, moment), None)
-        accounts = [(partial(_accounts, moment), part) for part in await account_ranges(connection)]
-        leaves = [(partial(_log, moment), part) for part in log_ranges(whole.size)]
-        results = await run_all([analytics, *accounts, *leaves], progress=progress)
-    wrong: list[Finding] = results[0]
-    checked: list[CheckedAccounts] = results[1 : 1 + len(accounts)]
-    logs: list[CheckedLog] = results[1 + len(accounts) :]
+        with tempfile.TemporaryDirectory(prefix="holdfast-audit-") as directory:
+            whole = await read_whole(connection)
+            order = OrderFiles(Path(directory), whole.size)
+            builds = {build.name: build for build in await read_status(connection) if build.is_active}
+            moment = _Moment(url, snapshot, whole, order, claims, trusted, builds)
+            analytics: Job = (partial(_analytics, moment), None)
+            accounts: list[Job] = [(partial(_accounts, moment), part) for part in await account_ranges(connection)]
+            leaves: list[Job] = [(partial(_log, moment), part) for part in log_ranges(whole.size)]
+            total = 1 + len(accounts) + len(leaves)
+
+            async def check(run: Run) -> tuple[list[CheckedAccounts], list[CheckedLog]]:
+                await _write_order(connection, order)
+                return await run(accounts), await run(leaves)
+
+            async with processes(__name__, total=total, progress=progress) as run:
+                # What takes long alone begins first, so that none is left with it while the others are done.
+                wrong: list[Finding]
+                (wrong,), (checked, logs) = await asyncio.gather(run([analytics]), check(run))
     totals, findings = add_up(whole, checked, logs, claims)
     findings += [*_too_far(whole, builds.values()), *wrong]
     return Report(
@@ -89,6 +108,15 @@ async def verify(
     )
 
 
+async def _write_order(connection: AsyncConnection[Any], order: OrderFiles) -> None:
+    try:
+        await write_order(connection, order)
+    except OSError as error:
+        needed = f"an audit of {order.size:,} events needs {order.size * EVENT_BYTES:,} bytes for temporary files"
+        where = order.directory.parent
+        raise CannotReach(f"{needed} in {where} ({error.strerror}); TMPDIR names another folder") from error
+
+
 async def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:
     async with same_moment(moment.url, moment.snapshot, settings=LOOKING_UP) as connection:
         onlookers = (
@@ -96,12 +124,16 @@ async def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:
             await BalancesOnlooker.of(connection, part, moment.builds["balances"]),
             await StatementsOnlooker.of(connection, part, moment.builds["statements"]),
         )
-        return await check_accounts(connection, part, snapshot=moment.whole.snapshot, onlookers=onlookers)
+        with Order(moment.order) as order:
+            return await check_accounts(
+                connection, part, order=order, snapshot=moment.whole.snapshot, onlookers=onlookers
+            )
 
 
 async def _log(moment: _Moment, part: Range) -> CheckedLog:
     async with same_moment(moment.url, moment.snapshot) as connection:
-        return await check_log(connection, part, claims=moment.claims, trusted=moment.trusted)
+        with Order(moment.order) as order:
+            return await check_log(connection, part, order=order, claims=moment.claims, trusted=moment.trusted)
 
 
 async def _analytics(moment: _Moment, _: None) -> list[Finding]:

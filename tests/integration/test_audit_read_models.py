@@ -1,5 +1,7 @@
 """`holdfast audit verify` finds what somebody changes in a read model, names it, and exits with 1."""
 
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import psycopg
@@ -7,6 +9,7 @@ import pytest
 
 from ledger.database import Database
 from ledger.writer import LedgerWriter
+from ops.audit.pool import Job, Run
 from ops.audit.verify import Report, verify
 from projections import balances
 from projections.audit import analytics as audited_analytics
@@ -30,10 +33,14 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run all jobs here: another process would not know of the small steps."""
 
-    async def run_all(jobs: Any, *, progress: Any) -> list[Any]:
-        return [await run(argument) for run, argument in jobs]
+    @contextlib.asynccontextmanager
+    async def processes(module: str, *, total: int, progress: object) -> AsyncGenerator[Run]:
+        async def run(jobs: Sequence[Job]) -> list[Any]:
+            return [await function(argument) for function, argument in jobs]
 
-    monkeypatch.setattr("ops.audit.verify.run_all", run_all)
+        yield run
+
+    monkeypatch.setattr("ops.audit.verify.processes", processes)
 
 
 def tamper(url: str, statement: str) -> None:
