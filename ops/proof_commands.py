@@ -28,6 +28,7 @@ from ops.instance import DataDirectory
 from ops.output import Output
 from ops.projection_commands import progress_bar
 from ops.reading import opened_database
+from ops.signals import StopSignals
 from projections.checking import JournalCheck, check_journal
 from workers.signing import VARIABLE
 
@@ -48,7 +49,10 @@ def verify_command(checkpoints: tuple[Path, ...], keys: tuple[str, ...], data_di
         held = trust.gather(checkpoints, data_dir, trusted_keys(keys, data_dir, os.environ.get(VARIABLE, "")))
         with progress_bar("verifying", output) as progress:
             async with reached_database(DataDirectory(data_dir)) as endpoints:
-                report = await verify(endpoints.database_url, claims=held.claims, trusted=held.keys, progress=progress)
+                # So that its temporary files go with it, however it is stopped.
+                report = await StopSignals().unless_stopped(
+                    verify(endpoints.database_url, claims=held.claims, trusted=held.keys, progress=progress)
+                )
         async with opened_database(data_dir) as database, database.connection() as connection:
             journal = await check_journal(connection)
         findings = [*held.findings, *report.findings]

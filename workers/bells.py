@@ -4,12 +4,14 @@ A thread that heard them would first have to be given the interpreter, and then 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Final, Self, TypeAlias, cast
 
-from workers.doorbell import LOOK_ANYWAY_S, DoorbellBroker
+import structlog
+from redis.exceptions import ResponseError
+
+from workers.doorbell import LOOK_ANYWAY_S, RINGS_KEPT, DoorbellBroker
 from workers.streams.link import LOST, RedisLink
 
 FETCH_LATER_S: Final = 0.02
@@ -17,6 +19,8 @@ FETCH_LATER_S: Final = 0.02
 
 NO_ROOM_PAUSE_S: Final = 0.01
 """How soon a process that has as much work as it may take, of some queue or of all, looks whether that has changed."""
+
+_log = structlog.stdlib.get_logger(__name__)
 
 Begin: TypeAlias = Callable[[str, Callable[[], None]], object]
 """Is told the id of a message, and what gives back the place that was set aside for its work: to be called once."""
@@ -52,31 +56,42 @@ class Bells:
 
     async def _listen(self) -> None:
         while True:
-            queues = self._broker.queues_with_room()
-            bells = {self._broker.bell(name).encode(): name for name, has_room in queues.items() if has_room}
-            if not bells:
-                await asyncio.sleep(NO_ROOM_PAUSE_S)
-                continue
-            wait_s = LOOK_ANYWAY_S if len(bells) == len(queues) else NO_ROOM_PAUSE_S
-            with contextlib.suppress(*LOST):
-                await self._link.connect()
-                (rang,) = await self._link.execute([("BLPOP", *bells, str(wait_s))])
-                if isinstance(rang, list):
-                    bell, message_id = cast("list[bytes]", rang)
-                    self._heard(bells[bell], message_id.decode())
-                if not isinstance(rang, Exception):
-                    continue
-            await asyncio.sleep(LOOK_ANYWAY_S)
+            try:
+                await self._hear_next()
+            except LOST:
+                await asyncio.sleep(LOOK_ANYWAY_S)
+            except Exception:  # noqa: BLE001 - every queue depends on this task: it outlives any one failure
+                _log.exception("bell_not_heard")
+                await asyncio.sleep(LOOK_ANYWAY_S)
 
-    def _heard(self, queue_name: str, message_id: str) -> None:
+    async def _hear_next(self) -> None:
+        queues = self._broker.queues_with_room()
+        bells = {self._broker.bell(name).encode(): name for name, has_room in queues.items() if has_room}
+        if not bells:
+            await asyncio.sleep(NO_ROOM_PAUSE_S)
+            return
+        await self._link.connect()
+        wait_s = LOOK_ANYWAY_S if len(bells) == len(queues) else NO_ROOM_PAUSE_S
+        (rang,) = await self._link.execute([("BLPOP", *bells, str(wait_s))])
+        if isinstance(rang, ResponseError):
+            raise rang
+        if rang is not None:
+            bell, message_id = cast("list[bytes]", rang)
+            if not self._heard(bells[bell], message_id.decode()):
+                # There was room when we began to listen. Somebody else may have some now.
+                await self._link.execute([("LPUSH", bell, message_id), ("LTRIM", bell, 0, RINGS_KEPT - 1)])
+
+    def _heard(self, queue_name: str, message_id: str) -> bool:
+        """Begin work or wake the consumer; false if there is no room after all."""
         give_back = self._broker.set_aside() if queue_name in self._begun_for else None
         if give_back is None:
             self._broker.wake(queue_name)
-            return
+            return self._broker.queues_with_room().get(queue_name, False)
         self._begin(message_id, give_back)
         if queue_name not in self._to_wake:
             self._to_wake.add(queue_name)
             asyncio.get_running_loop().call_later(FETCH_LATER_S, self._wake, queue_name)
+        return True
 
     def _wake(self, queue_name: str) -> None:
         self._to_wake.discard(queue_name)

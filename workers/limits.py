@@ -4,8 +4,8 @@ Redis keeps the places: a sorted set of holders per provider, each with the time
 is extended. A killed worker's places come back `PLACE_S` later. While Redis is away, and for a moment after it came
 back to anyone or forgot everything, Postgres counts instead: what runs by its row, one decision at a time. What
 Postgres lets through is noted in Redis too, which is believed again once everyone has told it what they hold. So
-nothing ever waits for Redis, and the limit holds but for what a worker runs for whom alone Redis is away: at most the
-limit once more.
+nothing ever waits for Redis, and the limit holds but for what was being committed when Postgres began to count, and
+what a worker runs for whom alone Redis is away: at most the limit once more.
 """
 
 import asyncio

@@ -114,7 +114,7 @@ class _Checking:
         """Put the hashes of these events at their places, and return the places; 0 for what is not sealed."""
         seqs = self._order.places([row[11] for row in rows])
         if 0 in seqs:
-            await self._find_missed([row[11] for row, seq in zip(rows, seqs, strict=True) if not seq])
+            await self._find_missed([row for row, seq in zip(rows, seqs, strict=True) if not seq])
         twice = set(self._order.put([(seq, row[10]) for row, seq in zip(rows, seqs, strict=True) if seq]))
         for row, seq in zip(rows, seqs, strict=True) if twice else ():
             if seq in twice:
@@ -122,8 +122,12 @@ class _Checking:
                 self._findings.add("order", problem, seq=seq, account_id=UUID(bytes=row[0]), version=row[1])
         return seqs
 
-    async def _find_missed(self, positions: list[int]) -> None:
-        given = {"positions": Int8Array.of(positions), "snapshot": self._snapshot}
+    async def _find_missed(self, unsealed: Sequence[tuple[Any, ...]]) -> None:
+        given = {
+            "account_ids": UuidArray.of([UUID(bytes=row[0]) for row in unsealed]),
+            "versions": Int8Array.of([row[1] for row in unsealed]),
+            "snapshot": self._snapshot,
+        }
         async for account_id, version in await self._connection.execute(sql.FIND_MISSED_EVENTS, given, binary=True):
             problem = "the event was there at the last tick and is not in the sealed order"
             self._findings.add("order", problem, account_id=account_id, version=version)

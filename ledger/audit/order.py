@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -59,8 +60,8 @@ class OrderFiles(msgspec.Struct, frozen=True):
         return self.directory / "hashes"
 
 
-async def write_order(connection: AsyncConnection[Any], files: OrderFiles) -> None:
-    """Write which place each position has, and make room for a hash at each place.
+def reserve(files: OrderFiles) -> None:
+    """Make room for a hash at each place.
 
     Raises:
         OSError: the disk is full.
@@ -71,18 +72,35 @@ async def write_order(connection: AsyncConnection[Any], files: OrderFiles) -> No
         # Written, and not left a hole: one that cannot be filled later would kill whoever writes there.
         for first in range(0, files.size, PAGE):
             file.write(NO_HASH * min(PAGE, files.size - first))
+
+
+async def write_places(connection: AsyncConnection[Any], files: OrderFiles) -> None:
+    """Write which place each position has.
+
+    Raises:
+        OSError: the disk is full.
+    """
     beyond = 0
     with files.places.open("wb") as file:
         while True:
-            given = {"from": beyond, "limit": PAGE, "beyond": POSITION_LIMIT, "size": files.size}
+            given = {"first": beyond, "limit": PAGE, "beyond": POSITION_LIMIT, "size": files.size}
             row = await (await connection.execute(sql.READ_PLACES, given, binary=True)).fetchone()
             if row is None or row[0] is None:
                 return
             positions, seqs = _integers(row[0]), _integers(row[1])
-            for first, run in _runs(positions, seqs):
+            beyond = positions[-1] + 1
+            for first, run in _runs(*_unambiguous(positions, seqs)):
                 file.seek(first * WIDTH)
                 file.write(run)
-            beyond = positions[-1] + 1
+
+
+def _unambiguous(positions: "array[int]", seqs: "array[int]") -> tuple["array[int]", "array[int]"]:
+    """Leave out positions that have several places, which a constraint forbids: so their events are not sealed."""
+    if len(set(positions)) == len(positions):
+        return positions, seqs
+    times = Counter(positions)
+    kept = [place for place, position in enumerate(positions) if times[position] == 1]
+    return array("q", [positions[place] for place in kept]), array("q", [seqs[place] for place in kept])
 
 
 def _integers(big_endian: bytes) -> "array[int]":
@@ -102,7 +120,7 @@ def _runs(positions: "array[int]", seqs: "array[int]") -> Iterable[tuple[int, "a
 
 
 def _end_of_run(positions: "array[int]", start: int) -> int:
-    """Find by bisection how far positions rise by one from here: they rise by at least that."""
+    """Find by bisection how far positions rise by one from here: no two are the same."""
     low, high = start, len(positions) - 1
     while low < high:
         middle = (low + high + 1) // 2

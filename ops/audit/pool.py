@@ -31,7 +31,7 @@ async def processes(module: str, *, total: int, progress: Callable[[int, int], N
     """
     done = 0
     progress(0, total)
-    count = max(1, min(MOST_PROCESSES, len(os.sched_getaffinity(0)), total))
+    count = max(1, min(MOST_PROCESSES, _cores(), total))
     # Started anew and not forked: a fork would share our connections.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=collect_rarely)
@@ -58,3 +58,8 @@ async def processes(module: str, *, total: int, progress: Callable[[int, int], N
 
 def _run(function: Callable[[Any], Coroutine[Any, Any, Any]], argument: object) -> Any:
     return asyncio.run(function(argument))
+
+
+def _cores() -> int:
+    """Return how many cores we may use; not every system says which those are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

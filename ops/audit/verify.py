@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
 
 from ledger.audit.accounts import AccountRange, CheckedAccounts, check_accounts
 from ledger.audit.findings import Finding
 from ledger.audit.log import CheckedLog, Claim, check_log
-from ledger.audit.order import EVENT_BYTES, Order, OrderFiles, write_order
+from ledger.audit.order import EVENT_BYTES, Order, OrderFiles, reserve, write_places
 from ledger.audit.totals import Totals
 from ledger.audit.whole import Whole, account_ranges, add_up, log_ranges, read_whole
 from ledger.merkle import Range
@@ -73,9 +72,8 @@ async def verify(
     """
     began = time.monotonic()
     async with one_moment(url) as (connection, snapshot):
-        with tempfile.TemporaryDirectory(prefix="holdfast-audit-") as directory:
-            whole = await read_whole(connection)
-            order = OrderFiles(Path(directory), whole.size)
+        whole = await read_whole(connection)
+        with _order_files(whole.size) as order:
             builds = {build.name: build for build in await read_status(connection) if build.is_active}
             moment = _Moment(url, snapshot, whole, order, claims, trusted, builds)
             analytics: Job = (partial(_analytics, moment), None)
@@ -84,7 +82,7 @@ async def verify(
             total = 1 + len(accounts) + len(leaves)
 
             async def check(run: Run) -> tuple[list[CheckedAccounts], list[CheckedLog]]:
-                await _write_order(connection, order)
+                await write_places(connection, order)
                 return await run(accounts), await run(leaves)
 
             async with processes(__name__, total=total, progress=progress) as run:
@@ -108,13 +106,19 @@ async def verify(
     )
 
 
-async def _write_order(connection: AsyncConnection[Any], order: OrderFiles) -> None:
-    try:
-        await write_order(connection, order)
-    except OSError as error:
-        needed = f"an audit of {order.size:,} events needs {order.size * EVENT_BYTES:,} bytes for temporary files"
-        where = order.directory.parent
-        raise CannotReach(f"{needed} in {where} ({error.strerror}); TMPDIR names another folder") from error
+@contextlib.contextmanager
+def _order_files(size: int) -> Generator[OrderFiles]:
+    """Make room for the files of the order, for a while."""
+    with contextlib.ExitStack() as stack:
+        try:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-audit-"))
+            files = OrderFiles(Path(directory), size)
+            reserve(files)
+        except OSError as error:
+            needed = f"an audit of {size:,} events needs {size * EVENT_BYTES:,} bytes for temporary files"
+            where = f"in {tempfile.gettempdir()}; TMPDIR names another folder"
+            raise CannotReach(f"{needed} {where} ({error.strerror})") from error
+        yield files
 
 
 async def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:

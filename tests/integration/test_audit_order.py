@@ -1,6 +1,7 @@
 """The sealed order in files: every position finds its place, whatever gaps there are, and every place its hash."""
 
 import itertools
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.audit import order as order_module
-from ledger.audit.order import POSITION_LIMIT, Order, OrderFiles, write_order
+from ledger.audit.order import POSITION_LIMIT, Order, OrderFiles, reserve, write_places
 from ledger.merkle import HASH_BYTES
 from ops.audit.snapshot import one_moment
 
@@ -22,15 +23,19 @@ def hash_of(seq: int) -> bytes:
     return sha256(str(seq).encode()).digest()
 
 
-async def written(url: str, superuser_url: str, directory: Path, places: dict[int, int], *, size: int) -> OrderFiles:
+async def written(
+    url: str, superuser_url: str, directory: Path, places: Iterable[tuple[int, int]], *, size: int
+) -> OrderFiles:
     """What a database leads to in which these positions have these places."""
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
-        for position, seq in places.items():
+        connection.execute("ALTER TABLE sealed DROP CONSTRAINT sealed_position_key")
+        for position, seq in places:
             connection.execute("INSERT INTO sealed (seq, position) VALUES (%s, %s)", [seq, position])
     files = OrderFiles(directory, size)
+    reserve(files)
     async with one_moment(url) as (connection, _):
-        await write_order(connection, files)
+        await write_places(connection, files)
     return files
 
 
@@ -39,7 +44,7 @@ async def test_every_position_finds_its_place(
     database_url: str, superuser_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     monkeypatch.setattr(order_module, "PAGE", page)
-    files = await written(database_url, superuser_url, tmp_path, PLACES, size=9)
+    files = await written(database_url, superuser_url, tmp_path, PLACES.items(), size=9)
 
     with Order(files) as order:
         assert order.places(list(PLACES)) == list(PLACES.values())
@@ -48,14 +53,14 @@ async def test_every_position_finds_its_place(
 
 async def test_places_that_cannot_be_are_none(database_url: str, superuser_url: str, tmp_path: Path) -> None:
     places = {1: 1, 2: 3, POSITION_LIMIT: 2}
-    files = await written(database_url, superuser_url, tmp_path, places, size=2)
+    files = await written(database_url, superuser_url, tmp_path, places.items(), size=2)
 
     with Order(files) as order:
         assert order.places(list(places)) == [1, 0, 0]
 
 
 async def test_an_order_of_nothing_has_nothing(database_url: str, superuser_url: str, tmp_path: Path) -> None:
-    files = await written(database_url, superuser_url, tmp_path, {}, size=0)
+    files = await written(database_url, superuser_url, tmp_path, (), size=0)
 
     with Order(files) as order:
         assert order.places([0, 1]) == [0, 0]
@@ -63,11 +68,22 @@ async def test_an_order_of_nothing_has_nothing(database_url: str, superuser_url:
         assert order.entries(0, 0) == (b"", None)
 
 
-async def test_too_little_room_is_said_before_anything_is_read(
-    database_url: str, superuser_url: str, tmp_path: Path
+@pytest.mark.parametrize("again", range(1, 9))
+async def test_a_position_with_two_places_has_none(
+    database_url: str, superuser_url: str, tmp_path: Path, again: int
 ) -> None:
+    # As after `UPDATE sealed SET position = position - 1 WHERE seq = again + 1`: the others are where they were.
+    places = [(seq - (seq == again + 1), seq) for seq in range(1, 10)]
+    files = await written(database_url, superuser_url, tmp_path, places, size=9)
+
+    with Order(files) as order:
+        expected = [0 if position in {again, again + 1} else position for position in range(1, 10)]
+        assert order.places(range(1, 10)) == expected
+
+
+def test_too_little_room_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="space"):
-        await written(database_url, superuser_url, tmp_path, {}, size=2**57)
+        reserve(OrderFiles(tmp_path, 2**57))
 
 
 @pytest.fixture

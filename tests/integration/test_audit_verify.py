@@ -10,7 +10,7 @@ import pytest
 
 from ledger.audit.accounts import AccountRange, check_accounts
 from ledger.audit.log import Claim, check_log
-from ledger.audit.order import Order, OrderFiles, write_order
+from ledger.audit.order import Order, OrderFiles, reserve, write_places
 from ledger.audit.whole import add_up, read_whole
 from ledger.checkpoints import SignedCheckpoint, append, claimed_by
 from ledger.commands import ReverseTopUp
@@ -237,6 +237,31 @@ async def test_two_events_of_one_position_are_found_though_their_number_is_right
     assert (4, "another event has the same place in the sealed order") in problems
 
 
+@pytest.mark.parametrize("seq", [2, 5, 10, 11, 12, 20, 21])
+async def test_a_place_that_names_the_event_before_it_is_found(audited: Audited, seq: int) -> None:
+    audited.tamper(
+        "ALTER TABLE sealed DROP CONSTRAINT sealed_position_key",
+        "UPDATE sealed SET position = (SELECT position FROM sealed WHERE seq = %(seq)s - 1) WHERE seq = %(seq)s",
+        seq=seq,
+    )
+
+    problems = {(finding.seq, finding.problem) for finding in (await audited.verify()).findings}
+
+    assert (None, "the event was there at the last tick and is not in the sealed order") in problems
+    assert {seq for seq, problem in problems if problem == "the event that was sealed here is gone"} == {seq - 1}
+
+
+@pytest.mark.parametrize("column", ["position", "hash"])
+async def test_an_event_that_lost_what_it_must_have_is_named(audited: Audited, column: str) -> None:
+    identity = "ALTER position DROP IDENTITY, " if column == "position" else ""
+    audited.tamper(
+        f"ALTER TABLE events {identity}ALTER {column} DROP NOT NULL",
+        f"UPDATE events SET {column} = NULL WHERE account_id = %(account)s AND version = 3",
+    )
+
+    assert (audited.account_id, 3) in events_named(await audited.verify())
+
+
 async def reseal(audited: Audited, database: Database) -> None:
     """Seal everything anew, as somebody would who rewrites the whole log and owns the database."""
     audited.tamper(
@@ -371,7 +396,8 @@ async def test_the_parts_can_be_checked_on_one_connection(audited: Audited, tmp_
     async with one_moment(audited.url) as (connection, _):
         whole = await read_whole(connection)
         files = OrderFiles(tmp_path, whole.size)
-        await write_order(connection, files)
+        reserve(files)
+        await write_places(connection, files)
         with Order(files) as order:
             accounts = await check_accounts(connection, everyone, order=order, snapshot=whole.snapshot)
             log = await check_log(connection, (0, whole.size), order=order, claims=[], trusted=[KEY.verifier])
@@ -390,5 +416,5 @@ async def test_too_little_room_for_temporary_files_is_said_clearly(
 
     monkeypatch.setattr("shutil.disk_usage", almost_full)
 
-    with pytest.raises(CannotReach, match=r"an audit of 21 events needs 840 bytes for temporary files in .* TMPDIR"):
+    with pytest.raises(CannotReach, match=r"an audit of 21 events needs 840 bytes for temporary files in .*TMPDIR"):
         await audited.verify()

@@ -150,6 +150,23 @@ async def test_a_process_without_room_leaves_bells_to_others(broker: DoorbellBro
     assert next(paid) is None
 
 
+async def test_a_ring_that_finds_no_room_any_more_is_left_to_others(broker: DoorbellBroker) -> None:
+    begun, consumer = Begun(), broker.consume(PAID, prefetch=8)
+    async with Bells(broker, begin=begun, begun_for=[PAID]):
+        ring(broker, "first")
+        await eventually(lambda: begun.heard == ["first"])
+        # It listens with room for more, which is gone before the next ring.
+        set_aside = [broker.set_aside() for _ in range(7)]
+        assert None not in set_aside
+        ring(broker, "second")
+        await eventually(lambda: rings(broker) == 1)
+        assert begun.heard == ["first"]
+
+        begun.places[0]()
+        await eventually(lambda: begun.heard == ["first", "second"])
+    assert consumer is not None
+
+
 async def test_bells_are_heard_again_after_redis_restarted(tmp_path: Path) -> None:
     async with EmbeddedRedis(tmp_path) as server:
         broker = make_sending_broker(settings_for("postgresql://nobody", server.url))

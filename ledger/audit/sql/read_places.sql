@@ -8,7 +8,7 @@ FROM (
     SELECT sealed.position, sealed.seq
     FROM sealed
     WHERE
-        sealed.position >= %(from)s AND sealed.position < %(beyond)s
+        sealed.position >= %(first)s AND sealed.position < %(beyond)s
         AND sealed.seq >= 1 AND sealed.seq <= %(size)s
     ORDER BY sealed.position
     LIMIT %(limit)s
