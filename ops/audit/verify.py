@@ -82,7 +82,8 @@ async def verify(
             total = 1 + len(accounts) + len(leaves)
 
             async def check(run: Run) -> tuple[list[CheckedAccounts], list[CheckedLog]]:
-                await write_places(connection, order)
+                with _said_clearly(order.size):
+                    await write_places(connection, order)
                 return await run(accounts), await run(leaves)
 
             async with processes(__name__, total=total, progress=progress) as run:
@@ -110,15 +111,22 @@ async def verify(
 def _order_files(size: int) -> Generator[OrderFiles]:
     """Make room for the files of the order, for a while."""
     with contextlib.ExitStack() as stack:
-        try:
+        with _said_clearly(size):
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-audit-"))
             files = OrderFiles(Path(directory), size)
             reserve(files)
-        except OSError as error:
-            needed = f"an audit of {size:,} events needs {size * EVENT_BYTES:,} bytes for temporary files"
-            where = f"in {tempfile.gettempdir()}; TMPDIR names another folder"
-            raise CannotReach(f"{needed} {where} ({error.strerror})") from error
         yield files
+
+
+@contextlib.contextmanager
+def _said_clearly(size: int) -> Generator[None]:
+    """Say what the files of an order of this size need, where they cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        needed = f"an audit of {size:,} events needs {size * EVENT_BYTES:,} bytes for temporary files"
+        where = f"in {tempfile.gettempdir()}; TMPDIR names another folder"
+        raise CannotReach(f"{needed} {where} ({error.strerror})") from error
 
 
 async def _accounts(moment: _Moment, part: AccountRange) -> CheckedAccounts:

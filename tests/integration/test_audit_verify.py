@@ -1,5 +1,6 @@
 """`holdfast audit verify` finds what a superuser changes with the triggers off, and names the event where it can."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -417,4 +418,16 @@ async def test_too_little_room_for_temporary_files_is_said_clearly(
     monkeypatch.setattr("shutil.disk_usage", almost_full)
 
     with pytest.raises(CannotReach, match=r"an audit of 21 events needs 840 bytes for temporary files in .*TMPDIR"):
+        await audited.verify()
+
+
+async def test_a_disk_that_fills_up_meanwhile_is_said_clearly(
+    audited: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fills_up(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ops.audit.verify.write_places", fills_up)
+
+    with pytest.raises(CannotReach, match=r"needs 840 bytes .* \(No space left on device\)"):
         await audited.verify()
