@@ -127,7 +127,7 @@ class _Room:
         return self._size - len(self._set_aside) - outstanding
 
     def by_queue(self) -> dict[str, bool]:
-        """Return whether there seems to be room for a message of each queue: nobody is kept from taking it meanwhile."""
+        """Return whether there seems to be room for a message of each queue: nobody is kept from taking it."""
         is_open = self.left() > 0
         return {consumer.queue_name: is_open and consumer.may_take for consumer in list(self._consumers.values())}
 
