@@ -19,6 +19,8 @@ from tests.ledger_state import check_everything, events_of, snapshot_of
 
 WRITERS = 3
 RACERS = 12
+TURNS = 12
+MOST_TURNS = 120
 
 Answer = Outcome | errors.LedgerError
 
@@ -226,7 +228,10 @@ async def test_of_confirm_and_rollback_and_expiry_one_wins(
     writers: list[LedgerWriter], database_url: str, clock: Clock
 ) -> None:
     winners: Counter[str] = Counter()
-    for turn in range(12):
+    for turn in range(MOST_TURNS):
+        # Nobody knows who is first: mostly the first writer, whose command is another one each time.
+        if turn >= TURNS and len(winners) > 1:
+            break
         account_id = await account_with(writers[0], 100)
         freeze_id = uuid4()
         await writers[0].submit(freeze(60, account_id, freeze_id=freeze_id, ttl_us=SECOND_US))
