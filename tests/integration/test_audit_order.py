@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.audit import order as order_module
@@ -123,6 +123,7 @@ def test_a_hash_that_is_none_leaves_a_gap_and_moves_nothing(files: OrderFiles) -
     assert entries == hash_of(1) + bytes(HASH_BYTES) + hash_of(3) + bytes(HASH_BYTES)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([bytes(32), b"\1" + bytes(31), bytes(31) + b"\1", b"\1" * 32]), min_size=1, max_size=6))
 def test_the_first_gap_is_found_among_hashes_with_many_zeros(
     tmp_path_factory: pytest.TempPathFactory, hashes: list[bytes]
