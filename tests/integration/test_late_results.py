@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -27,7 +28,7 @@ from tests.provider_calls import outcome_of
 from tests.waiting import eventually
 from workers.context import GenerationContext
 from workers.generations import GenerationStatus, get_generation
-from workers.late_results import JobFollower
+from workers.late_results import ASK_AFTER_S, JobFollower
 from workers.leases import Lease
 from workers.notices import publish_webhook
 from workers.providers import JobStarted, ProviderError, errors
@@ -106,6 +107,12 @@ async def follow(context: GenerationContext, follower: JobFollower, *, older_by:
     return await follower.run(context)
 
 
+def put_off(context: GenerationContext) -> None:
+    """Let no job that waits be due soon, however slow this machine is."""
+    with psycopg.connect(context.database.url) as connection:
+        connection.execute("UPDATE upstream_jobs SET ask_at = ask_at + interval '1 hour'")
+
+
 async def test_a_late_success_charges_nobody_and_leaves_an_entry_with_our_cost(
     context: GenerationContext, jobs: UpstreamJobs, follower: JobFollower, replicate: FakeReplicate
 ) -> None:
@@ -146,10 +153,13 @@ async def test_a_job_that_still_runs_is_cancelled_and_asked_for_again(
 ) -> None:
     await timed_out(context, jobs)
     replicate.becomes(status="processing")
+    began = datetime.now(UTC)
 
     assert await follow(context, follower) == 1
     assert not entries_in(context)
     assert len(replicate.cancelled) == 1
+    assert jobs_in(context)[0]["ask_at"] >= began + timedelta(seconds=ASK_AFTER_S)
+    put_off(context)
     assert await follower.run(context) == 0
     await follow(context, follower)
 
