@@ -34,6 +34,7 @@ from projections.unbilled import place_unbilled
 from tests.builders import NOW_US, charge, confirm, open_account, rollback, top_up
 from tests.generations import CREDIT, FREE, account_with, asks_for, generation_context, same_price, settings_for
 from tests.projected import MovableClock, bring_up, frozen, lives, seal_all, submit
+from workers import prompt_cache
 from workers.admission import admit
 from workers.cancels import cancel_generation
 from workers.context import GenerationContext
@@ -235,8 +236,9 @@ async def test_failures_are_counted_by_the_class_of_their_error(
 
 
 async def test_every_part_of_the_time_has_its_percentiles(
-    context: GenerationContext, worker: WorkerRuntime, database: Database
+    context: GenerationContext, worker: WorkerRuntime, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(prompt_cache, "PATIENCE_S", 60)  # the second has to find what the first one kept
     account_id = await account_with(context)
     for _ in range(2):
         request = structs.replace(asks_for("the same again"), cache=True)
