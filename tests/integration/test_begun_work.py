@@ -14,6 +14,7 @@ from workers import runtime as runtime_module
 from workers.actors import worker_middleware
 from workers.admission import admit
 from workers.broker import make_broker
+from workers.cancels import cancel_generation
 from workers.context import GenerationContext
 from workers.doorbell import DoorbellBroker
 from workers.generations import GenerationStatus, get_generation
@@ -21,7 +22,14 @@ from workers.queue import QUEUES
 from workers.runtime import WorkerRuntime
 from workers.tiers import Tier
 
-QUEUED, COMPLETED = GenerationStatus.queued, GenerationStatus.completed
+QUEUED, RUNNING, COMPLETED, CANCELLED = (
+    GenerationStatus.queued,
+    GenerationStatus.running,
+    GenerationStatus.completed,
+    GenerationStatus.cancelled,
+)
+LONG_MS = 10_000
+"""Before each word: nothing ends by itself while a test goes on."""
 
 
 @pytest.fixture
@@ -73,18 +81,19 @@ async def test_an_actor_does_not_join_what_was_begun_for_another_message(
     context: GenerationContext, worker: WorkerRuntime
 ) -> None:
     account_id = await account_with(context)
-    slow = await admit(context, account_id, asks_for("word " * 20, delay_ms=50), request_id="r")
+    slow = await admit(context, account_id, asks_for(delay_ms=LONG_MS), request_id="r")
     worker.begin_work("fetched elsewhere", Place().give_back)
 
     async def is_running() -> bool:
-        return await statuses(context, [slow.generation.id]) == [GenerationStatus.running]
+        return await statuses(context, [slow.generation.id]) == [RUNNING]
 
     await eventually(is_running)
     (other,) = await ask(context, 1)
 
     await worker.work("mine")
 
-    assert await statuses(context, [slow.generation.id, other]) == [GenerationStatus.running, COMPLETED]
+    assert await statuses(context, [slow.generation.id, other]) == [RUNNING, COMPLETED]
+    await cancel_generation(context, slow.generation.id)
 
 
 async def test_what_was_begun_for_a_message_that_went_elsewhere_goes_on_and_gives_its_place_back(
@@ -115,24 +124,26 @@ async def test_a_message_sent_again_after_its_actor_joined_has_a_place_of_its_ow
 ) -> None:
     account_id = await account_with(context)
     first, second = [
-        (await admit(context, account_id, asks_for("word " * count, delay_ms=50), request_id="r")).generation.id
-        for count in (10, 40)
+        (await admit(context, account_id, asks_for(delay_ms=LONG_MS), request_id="r")).generation.id for _ in range(2)
     ]
     places = [Place(), Place()]
 
-    async def first_runs() -> bool:
-        return await statuses(context, [first]) == [GenerationStatus.running]
+    async def run(*generation_ids: UUID) -> bool:
+        return set(await statuses(context, list(generation_ids))) == {RUNNING}
 
     worker.begin_work("sent again", places[0].give_back)
     joined = asyncio.create_task(worker.work("sent again"))
-    await eventually(first_runs)
+    await eventually(lambda: run(first))
     worker.begin_work("sent again", places[1].give_back)
+    await eventually(lambda: run(first, second))
+    await cancel_generation(context, first)
     await joined
 
-    assert await statuses(context, [first, second]) == [COMPLETED, GenerationStatus.running]
+    assert await statuses(context, [first, second]) == [CANCELLED, RUNNING]
     assert places[1].given_back == 0
+    await cancel_generation(context, second)
     await eventually(lambda: places[1].given_back == 1)
-    assert await statuses(context, [second]) == [COMPLETED]
+    assert await statuses(context, [second]) == [CANCELLED]
 
 
 async def test_a_bell_that_rang_for_nothing_hides_nothing(context: GenerationContext, worker: WorkerRuntime) -> None:
