@@ -143,7 +143,7 @@ async def test_a_create_that_was_turned_away_is_tried_again_and_one_that_was_los
 
 
 async def test_a_late_success_after_the_time_out_recharges_nobody(bench: Bench) -> None:
-    await bench.limit_to(1.5)
+    await bench.limit_to(5)
     before = heads_of(bench.context.database.url, bench.account)
 
     ended = await bench.run(await bench.start())
