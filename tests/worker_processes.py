@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,7 @@ from tests.waiting import eventually
 from workers.admission import admit
 from workers.context import GenerationContext
 from workers.generations import Generation, GenerationStatus, get_generation, terminal_of
+from workers.requests import GenerationRequest
 from workers.streams.client import TextClient
 from workers.streams.hub import StreamHub
 from workers.streams.recovery import recover_text
@@ -77,7 +78,9 @@ class Platform:
         return any(f'"{event}"' in log.read_text() for log in self._logs.glob("*.log"))
 
     async def ask(self, account_id: UUID, prompt: str = "one two three", *, delay_ms: int = 0) -> UUID:
-        request = asks_for(prompt, delay_ms=delay_ms)
+        return await self.ask_for(account_id, asks_for(prompt, delay_ms=delay_ms))
+
+    async def ask_for(self, account_id: UUID, request: GenerationRequest) -> UUID:
         return (await admit(self.context, account_id, request, request_id="fault")).generation.id
 
     async def get(self, generation_id: UUID) -> Generation:
@@ -174,12 +177,15 @@ class Platform:
 
 
 @contextlib.asynccontextmanager
-async def open_platform(database_url: str, redis_url: str, logs: Path) -> AsyncGenerator[Platform]:
+async def open_platform(
+    database_url: str, redis_url: str, logs: Path, environment: Mapping[str, str] | None = None
+) -> AsyncGenerator[Platform]:
     async with (
-        generation_context(database_url, redis_url) as context,
+        generation_context(database_url, redis_url, environment) as context,
         StreamHub(redis_url, partial(terminal_of, context.database)) as hub,
     ):
         with Platform(context, redis_url, hub, logs) as platform:
+            platform.set_environment(**(environment or {}))
             yield platform
 
 

@@ -7,19 +7,30 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.generations import account_with
+from tests.fakes.openai_server import API_KEY, FakeOpenAI, beginning, completion
+from tests.fakes.scripted_server import Hang, event_stream
+from tests.generations import account_with, asks_for
 from tests.stream_clients import entries_of
 from tests.waiting import eventually
-from tests.worker_processes import Platform, full, kill, open_platform
+from tests.worker_processes import WITHIN_S, Platform, full, kill, open_platform
 from workers.generations import GenerationStatus
 
+MODEL = "gpt-5.4-mini"
 LOCK_QUEUE = "LOCK TABLE outbox IN SHARE MODE"
 LOCK_ACCOUNT = "SELECT FROM accounts WHERE id = %s FOR UPDATE"
 
 
 @pytest.fixture
-async def platform(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Platform]:
-    async with open_platform(database_url, redis_url, tmp_path) as platform:
+async def provider() -> AsyncIterator[FakeOpenAI]:
+    """Answers as far as a test says: a worker is killed in the middle of it, however late the test gets there."""
+    async with FakeOpenAI() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def platform(database_url: str, redis_url: str, tmp_path: Path, provider: FakeOpenAI) -> AsyncIterator[Platform]:
+    environment = {"OPENAI_API_KEY": API_KEY, "OPENAI_BASE_URL": provider.base_url}
+    async with open_platform(database_url, redis_url, tmp_path, environment) as platform:
         platform.start_clock()
         yield platform
 
@@ -51,12 +62,14 @@ async def test_killed_before_the_claim(platform: Platform) -> None:
     platform.check_books()
 
 
-async def test_killed_before_the_first_token(platform: Platform) -> None:
+async def test_killed_before_the_first_token(platform: Platform, provider: FakeOpenAI) -> None:
+    provider.script(event_stream(Hang()), completion("one ", "two"))
     account_id = await account_with(platform.context)
     worker = platform.start_worker()
-    generation_id = await platform.ask(account_id, "one two", delay_ms=1_500)
+    generation_id = await platform.ask_for(account_id, asks_for(model=MODEL, max_output_tokens=100))
     reader = platform.reading(generation_id)
-    await platform.until_status(generation_id)
+    await eventually(lambda: bool(provider.calls), within_s=WITHIN_S)
+    assert (await platform.get(generation_id)).status is GenerationStatus.running
     assert await platform.text_in_redis(generation_id) == ""
 
     kill(worker)
@@ -69,11 +82,12 @@ async def test_killed_before_the_first_token(platform: Platform) -> None:
     platform.check_books()
 
 
-async def test_killed_in_mid_stream(platform: Platform) -> None:
+async def test_killed_in_mid_stream(platform: Platform, provider: FakeOpenAI) -> None:
+    words = ["word "] * 100
+    provider.script(event_stream(*beginning(*words[:30]), Hang()), completion(*words, completion_tokens=100))
     account_id = await account_with(platform.context)
     worker = platform.start_worker()
-    prompt = "word " * 100
-    generation_id = await platform.ask(account_id, prompt, delay_ms=20)
+    generation_id = await platform.ask_for(account_id, asks_for(model=MODEL, max_output_tokens=200))
     readers = [platform.reading(generation_id) for _ in range(5)]
     await platform.until_streamed(generation_id, 100)
 
@@ -82,7 +96,7 @@ async def test_killed_in_mid_stream(platform: Platform) -> None:
 
     await platform.until_status(generation_id, GenerationStatus.completed)
     clients = await asyncio.gather(*readers, platform.read(generation_id))
-    assert {client.text for client in clients} == {prompt}
+    assert {client.text for client in clients} == {"".join(words)}
     assert {client.cursor for client in clients} == {clients[0].cursor}
     lost, completed = platform.calls_of(generation_id)
     assert (lost[:2], completed[:2]) == ((1, "worker_lost"), (2, "completed"))
