@@ -46,7 +46,7 @@ async def test_what_ends_in_time_is_not_handed_over(platform: Platform) -> None:
     account_id = await account_with(platform.context)
     worker = platform.start_worker()
     generation_id = await platform.ask(account_id, "word " * 60, delay_ms=20)
-    await platform.until_streamed(generation_id, 50)
+    await platform.until_streamed(generation_id, 250)  # what is left takes a tenth of the time that it may take
 
     worker.terminate()
 
