@@ -1,8 +1,6 @@
 """Reconciliation killed while it posts: what it had posted stays, and the next run posts the rest, each once."""
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 from typing import Any
@@ -13,7 +11,6 @@ import pytest
 
 from tests.large_books import CREDITS, LargeBooks, odd_of, price_of, refunded_minor
 from tests.ledger_state import check_everything
-from tests.waiting import eventually
 
 COUNT = 1_500
 TIMEOUT_S = 120
@@ -21,9 +18,9 @@ NOT_AS_ORDERED = {"amount", "currency", "tax", "order"}
 NOT_LISTED = {"unlisted", "unnoted"}
 
 
-async def start(url: str) -> asyncio.subprocess.Process:
+async def start(url: str, *words: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.reconciling_process", str(COUNT), "--apply",
+        sys.executable, "-m", "tests.reconciling_process", str(COUNT), "--apply", *words,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"DATABASE_URL": url, "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
 
@@ -50,19 +47,15 @@ async def test_killed_while_it_posts_and_run_again_everything_is_posted_once(dat
     await books.write_orders(database_url)
     fitting = [number for number in range(COUNT) if odd_of(number) not in NOT_AS_ORDERED | NOT_LISTED]
 
+    posted = 0
     for share in (10, 2):
-        process = await start(database_url)
-        enough = len(fitting) // share
-        await eventually(
-            lambda process=process, enough=enough: (
-                process.returncode is not None or credited(database_url)[0] >= enough
-            ),
-            within_s=TIMEOUT_S,
-        )
-        assert process.returncode is None, (await process.communicate())[1].decode()
-        os.kill(process.pid, signal.SIGKILL)
+        process = await start(database_url, f"--stop-after={len(fitting) // share}")
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), TIMEOUT_S) == b"stopped\n"
+        process.kill()
         await process.communicate()
-        assert credited(database_url)[0] < len(fitting), "it was killed too late"
+        before, posted = posted, credited(database_url)[0]
+        assert before < posted < len(fitting), "it was killed too early, or too late"
     rest = await report(await start(database_url))
     state = check_everything(database_url)
     last = await report(await start(database_url))
