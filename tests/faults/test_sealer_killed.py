@@ -78,7 +78,7 @@ async def test_a_sealer_killed_at_any_statement_loses_and_doubles_nothing(
         gate.execute(BLOCK.format(gate=GATE, table=table, when=when).encode())
         gate.execute("SELECT pg_advisory_lock(%s)", [GATE])
         async with sealing(database_url) as process:
-            await eventually(lambda: waits_at_gate(database_url))
+            await eventually(lambda: waits_at_gate(database_url), within_s=60)
             process.send_signal(signal.SIGKILL)
             await process.wait()
             assert check_sealed(database_url, complete=False) == 0
