@@ -57,7 +57,7 @@ async def test_a_worker_that_wakes_after_everything_ended_adds_nothing(platform:
 
     with paused(zombie):
         platform.start_worker()
-        await eventually(has_its_end)  # it is appended after the status is committed
+        await eventually(has_its_end, within_s=30)  # it is appended after the status is committed
         entries = await entries_of(platform.context.redis, str(generation_id))
         ended = await platform.get(generation_id)
     # It is awake once it takes on something new.
