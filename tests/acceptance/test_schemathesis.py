@@ -16,7 +16,8 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 COMMAND = Path(sys.executable).with_name("schemathesis")
 ROOT = Path(__file__).parents[2]
 HOOKS = "tests.acceptance.schemathesis_hooks"
-WITHIN_S = 110
+WITHIN_S = 300
+"""Beside others it has taken more than two minutes; what it finds does not depend on how long it takes."""
 
 
 async def _run(instance: RunningInstance, directory: Path, authorization: str, *options: str) -> tuple[int, str]:
@@ -36,6 +37,7 @@ async def _run(instance: RunningInstance, directory: Path, authorization: str, *
         return await process.wait(), output.decode()
 
 
+@pytest.mark.timeout(2 * WITHIN_S)
 async def test_an_administrator_gets_no_answer_that_is_not_documented(tmp_path: Path) -> None:
     # An administrator changes models and prices for everyone, so this one has an instance of their own.
     async with running_instance(tmp_path / "data", HOLDFAST_BOOTSTRAP_ADMIN_KEY=ADMIN_KEY) as instance:
@@ -45,6 +47,7 @@ async def test_an_administrator_gets_no_answer_that_is_not_documented(tmp_path: 
     assert " passed" in output
 
 
+@pytest.mark.timeout(2 * WITHIN_S)
 @pytest.mark.parametrize("prefix", ["/v1/me", "/v1/generations", "/v1/models", "/v1/sessions", "/v1/templates"])
 async def test_a_user_gets_no_answer_that_is_not_documented(
     instance: RunningInstance, user: httpx.AsyncClient, prefix: str, tmp_path: Path
