@@ -15,6 +15,7 @@ import httpx
 from tests.http_streams import read, read_to_end, start
 from tests.running_instance import RunningInstance, running_instance
 from tests.waiting import eventually
+from workers.streams.client import TextClient
 
 EXIT_WITHIN_S = 5
 STALLED_READERS = 8
@@ -42,8 +43,10 @@ async def test_a_stopping_server_tells_its_readers_to_reconnect_and_exits_within
         httpx.AsyncClient(base_url=instance.url, headers=instance.headers, timeout=30, trust_env=False) as user,
     ):
         generation_id = await start(user, prompt, delay_ms=20)
-        readers = [asyncio.create_task(read(user, generation_id)) for _ in range(5)]
+        clients = [TextClient() for _ in range(5)]
+        readers = [asyncio.create_task(read(user, generation_id, client)) for client in clients]
         seen = await read(user, generation_id, cut_after_events=3)
+        await eventually(lambda: all(client.text for client in clients))
         web = instance.pid_of(" web ")
 
         began = time.monotonic()
