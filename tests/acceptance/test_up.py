@@ -93,7 +93,7 @@ async def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
 
 async def test_ctrl_c_while_it_is_still_starting_leaves_nothing(tmp_path: Path) -> None:
     async with started_instance(tmp_path / "data") as instance:
-        await eventually((instance.data_dir / "postgres" / "postmaster.pid").exists)
+        await eventually((instance.data_dir / "postgres" / "postmaster.pid").exists, within_s=60)
 
         assert await instance.stop(signal.SIGINT) < 10
         assert instance.process.returncode == 0
@@ -143,7 +143,8 @@ async def test_it_runs_as_many_workers_as_asked(tmp_path: Path) -> None:
 async def test_the_bootstrap_key_is_an_administrators(tmp_path: Path) -> None:
     key = "bootstrap-" + "k" * 40
     async with running_instance(tmp_path / "data", HOLDFAST_BOOTSTRAP_ADMIN_KEY=key) as instance:
-        async with httpx.AsyncClient(base_url=instance.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(base_url=instance.url, headers=headers, timeout=30) as client:
             made = await client.post("/v1/keys", json={"role": "finance", "name": "auditor"})
 
         assert made.status_code == HTTPStatus.CREATED
