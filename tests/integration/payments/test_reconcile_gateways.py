@@ -29,8 +29,7 @@ from workers.payments.settling import settle
 
 TIMEOUT_S = 120
 PACK = 1_000 * CREDIT
-YESTERDAY = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400))
-TOMORROW = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 86_400))
+DAY_S = 86_400
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -52,9 +51,15 @@ class Ran(msgspec.Struct, frozen=True):
         return {kind: count for kind, count in msgspec.json.decode(self.out)["totals"].items() if count}
 
 
-async def reconcile(url: str, environment: dict[str, str], *words: str, since: str = YESTERDAY) -> Ran:
+def days_from_now(days: int) -> str:
+    """The day in UTC. Asked for when it is needed: the tests may have begun on another."""
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + days * DAY_S))
+
+
+async def reconcile(url: str, environment: dict[str, str], *words: str, since: str = "") -> Ran:
+    window = ("--since", since or days_from_now(-1), "--until", days_from_now(1))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ops", "reconcile", *words, "--since", since, "--until", TOMORROW,
+        sys.executable, "-m", "ops", "reconcile", *words, *window,
         env={"DATABASE_URL": url, "PATH": "/usr/bin:/bin", **environment},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
