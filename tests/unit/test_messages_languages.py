@@ -65,14 +65,14 @@ def test_what_cannot_be_read_is_passed_over(header: str) -> None:
 
 
 def test_a_hostile_header_costs_nothing() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
 
     for header in (b"de" + b"-a" * 1_000_000, b"de," * 1_000_000, b"a" * 10_000_000, b" " * 5_000_000 + b";q=1"):
         assert wanted_language([(b"accept-language", header)]) == "en"
     for header in ("a-" * 499, " " * 999, "de ;" * 249, ",".join(["x;q=0.1"] * 120)):
         negotiate(header)
 
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_header_of_just_the_longest_length_is_read() -> None:

@@ -78,12 +78,12 @@ def test_a_schema_that_cannot_be_checked_against_is_refused(schema: dict[str, An
 
 @pytest.mark.parametrize("through", ["allOf", "properties"])
 def test_a_small_schema_that_comes_to_millions_of_checks_is_refused_at_once(through: str) -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
 
     assert schema_problem(fans_out(8, through)) is None
     assert schema_problem(fans_out(40, through)) == "refers to the same parts too often"
 
-    assert time.monotonic() - began_s < 1
+    assert time.process_time() - began_s < 1
 
 
 def test_a_long_chain_of_references_is_refused_before_it_is_followed() -> None:

@@ -145,9 +145,11 @@ async def test_a_long_list_is_not_kept_in_memory(shop: StripeShop) -> None:
 async def test_events_that_need_no_call_are_read_far_quicker_than_they_come(shop: StripeShop) -> None:
     webhooks = shop.stripe.pay(await shop.open(purchase()))
     assert len(webhooks) == 2
-    begin = time.perf_counter()
+    calls = len(shop.stripe.calls)
+    begin = time.process_time()
 
     for _ in range(500):
         await shop.hear(webhooks)
 
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
+    assert len(shop.stripe.calls) == calls
