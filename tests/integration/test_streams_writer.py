@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from tests.stream_clients import a_terminal, entries_of, forget_everything, redis_client
 from tests.waiting import eventually
 from workers.streams import outgoing
+from workers.streams import writer as writer_module
 from workers.streams.content import Content
 from workers.streams.cursor import Cursor
 from workers.streams.errors import StreamFenced
@@ -53,8 +54,10 @@ async def test_the_first_text_is_appended_at_once_and_what_follows_is_coalesced(
 
 
 async def test_the_first_text_does_not_wait_for_its_turn_although_the_start_has_just_been_sent(
-    redis: Redis, redis_url: str, generation_id: str
+    redis: Redis, redis_url: str, generation_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Else what comes after a moment of silence, such as a slow machine makes, does not wait for its turn either.
+    monkeypatch.setattr(writer_module, "PROMPT_AFTER_S", 3_600.0)
     async with StreamWriter(redis_url, coalesce_s=3_600) as writer:
         stream = writer.open(generation_id, epoch=1, model="echo")
         await eventually(lambda: stream.outgoing.is_drained)
