@@ -44,7 +44,9 @@ def is_hit(generation: Generation) -> bool:
 
 
 @pytest.fixture
-async def bench(database_url: str, redis_url: str) -> AsyncIterator[Bench]:
+async def bench(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    # Longer than a slow machine makes anyone wait: a cache that is given up on finds and keeps nothing.
+    monkeypatch.setattr("workers.prompt_cache.PATIENCE_S", 60.0)
     settings = settings_for(database_url, redis_url)
     async with generation_context(database_url, redis_url) as context, WorkerRuntime(settings) as worker:
         await context.catalogue.set_price("echo", prices=same_price(100), costs=FREE, changed_by="test")
