@@ -201,8 +201,8 @@ async def test_while_anybody_asks_nobody_waits_to_be_told_that_a_queue_is_empty(
         return look()
 
     monkeypatch.setattr(context.database, "autocommit", counted)
-    # Long enough for a slow machine to get from one line to the next.
-    monkeypatch.setattr("workers.positions.EMPTY_FOR_S", 5.0)
+    # Longer than a slow machine takes to get from one line to the next.
+    monkeypatch.setattr("workers.positions.EMPTY_FOR_S", 3_600.0)
     looking = asyncio.create_task(context.places.keep_fresh())
     try:
         await context.places.of_next(account_id, tier=Tier.paid, provider="echo")
@@ -229,7 +229,13 @@ async def test_what_runs_or_has_ended_has_no_place(context: GenerationContext) -
     assert await context.places.of(generation_id, account_id=account_id) is None
 
 
-async def test_the_estimate_follows_from_how_fast_the_tier_goes(context: GenerationContext) -> None:
+async def test_the_estimate_follows_from_how_fast_the_tier_goes(
+    context: GenerationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where Redis takes longer to answer there is no estimate, and a slow machine takes longer.
+    monkeypatch.setattr("workers.positions.TIMEOUT_S", 60.0)
+    # Those who ask at once may all find the queue empty, and whoever asks right after them is told that it still is.
+    monkeypatch.setattr("workers.positions.EMPTY_FOR_S", 0.0)
     pace = Pace(context.redis)
     assert await pace.per_second(Tier.paid) is None
     for _ in range(100):
