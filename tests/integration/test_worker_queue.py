@@ -214,10 +214,14 @@ async def test_sending_never_waits_for_a_broker_that_is_down() -> None:
     broker = make_sending_broker(settings_for("postgresql://nobody", "redis://127.0.0.1:1/0"))
 
     async with GenerationQueue(broker) as queue:
-        began_s = time.monotonic()
-        for _ in range(1_000):
-            queue.send(WakeUp(Tier.paid, "r-1"))
-        assert time.monotonic() - began_s < 0.5
+        took_s: list[float] = []
+        for _ in range(5):
+            began_s = time.monotonic()
+            for _ in range(1_000):
+                queue.send(WakeUp(Tier.paid, "r-1"))
+            took_s.append(time.monotonic() - began_s)
+        # A machine that stalls is slow once; sending that waits is slow every time.
+        assert min(took_s) < 0.5
         with pytest.raises(RedisConnectionError):
             await queue.depth()
 
