@@ -175,8 +175,9 @@ async def test_a_sealer_that_stops_in_the_middle_is_let_go_and_another_goes_on(
     """Paused after it took its places and before it committed, until its session is ended for idling."""
     with contextlib.suppress(psycopg.Error):
         async with await ledger_database.connect(database_url) as paused:
-            await paused.execute("SET LOCAL idle_in_transaction_session_timeout = '200ms'")
             await paused.execute("INSERT INTO sealed (seq, position) SELECT position, position FROM events")
+            # Last: its time runs from here on, and is not over before there is anything to let go of.
+            await paused.execute("SET LOCAL idle_in_transaction_session_timeout = '200ms'")
 
             assert await seal(connection) == 2
 
