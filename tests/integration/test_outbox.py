@@ -8,15 +8,23 @@ import pytest
 
 from tests.generations import account_with, asks_for, generation_context
 from tests.waiting import eventually
+from workers import admission, outbox
 from workers.admission import admit
 from workers.claims import claim_generation
 from workers.context import GenerationContext
 from workers.generations import read_queue_depth
-from workers.outbox import resend_outbox
+from workers.outbox import BUSY_PATIENCE_S, resend_outbox
+
+PAUSE_S = 60
+"""What is given time here: more than a slow machine takes from one line to the next."""
 
 
 @pytest.fixture
-async def context(database_url: str, redis_url: str) -> AsyncIterator[GenerationContext]:
+async def context(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[GenerationContext]:
+    for module, name in ((admission, "RESEND_AFTER_S"), (outbox, "RESEND_AFTER_S"), (outbox, "LONGEST_S")):
+        monkeypatch.setattr(module, name, PAUSE_S)
     async with generation_context(database_url, redis_url) as context:
         yield context
 
@@ -49,7 +57,7 @@ async def test_a_forgotten_message_is_sent_again_and_then_given_time(context: Ge
     await ask(context, await account_with(context))
     await until_depth(context, 1)
     await context.redis.execute_command("FLUSHALL")  # pyright: ignore[reportUnknownMemberType]  # not typed
-    let_time_pass(context, 3)
+    let_time_pass(context, PAUSE_S + 1)
 
     done = [await resend_outbox(context), await resend_outbox(context)]
 
@@ -62,7 +70,7 @@ async def test_while_messages_wait_nothing_is_sent_twice(context: GenerationCont
     for _ in range(3):
         await ask(context, account_id)
     await until_depth(context, 3)
-    let_time_pass(context, 10)
+    let_time_pass(context, PAUSE_S + 1)
 
     assert await resend_outbox(context) == 0
     assert await read_queue_depth(context.database) == 3
@@ -71,7 +79,7 @@ async def test_while_messages_wait_nothing_is_sent_twice(context: GenerationCont
 async def test_even_while_messages_wait_ours_is_not_forgotten_for_ever(context: GenerationContext) -> None:
     await ask(context, await account_with(context))
     await until_depth(context, 1)
-    let_time_pass(context, 60)
+    let_time_pass(context, PAUSE_S + BUSY_PATIENCE_S)
 
     assert await resend_outbox(context) == 1
 
