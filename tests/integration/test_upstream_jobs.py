@@ -233,8 +233,9 @@ def test_a_public_url_that_is_none_is_refused(url: str) -> None:
 
 
 async def test_a_webhook_wakes_the_call_at_once(
-    context: GenerationContext, jobs: UpstreamJobs, server: FakeReplicate
+    context: GenerationContext, jobs: UpstreamJobs, server: FakeReplicate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("workers.upstream_jobs.LOOK_ANYWAY_S", 3_600.0)
     provider = Replicate(api_token=API_TOKEN, base_url=server.base_url, pace=PATIENT)
     handle = await opened(jobs, provider, await claimed(context))
     running = asyncio.create_task(outcome_of(provider, handle.request))
@@ -247,7 +248,7 @@ async def test_a_webhook_wakes_the_call_at_once(
         await publish_webhook(context.redis, token_of(handle))
         return running.done()
 
-    await eventually(woken, within_s=4)
+    await eventually(woken)
 
     assert running.result().error is None
     await provider.aclose()
