@@ -119,7 +119,8 @@ async def test_what_was_answered_before_a_cancel_is_kept_and_a_retry_answers_in_
     context: GenerationContext, worker: WorkerRuntime, session: Session
 ) -> None:
     words = " ".join(f"w{number}" for number in range(200))
-    admitted = await say(context, session, words, delay_ms=20)
+    # Of the hundred words it may answer, a slow machine does not get to the last before the cancel arrives.
+    admitted = await say(context, session, words, delay_ms=200)
     running = asyncio.create_task(run(worker, context, admitted))
     await eventually(lambda: _has_first_token(context, admitted.generation.id))
     await cancel_generation(context, admitted.generation.id)
