@@ -11,6 +11,9 @@ from tests.provider_calls import a_request, outcome_of, until_text
 from tests.provider_wires import HELLO, Wire
 from workers.providers import Provider, TextDelta, Timeouts, errors
 
+CLOSED_WITHIN_S = 15
+"""A connection that is not closed at once stays open until the provider is closed, after the test."""
+
 
 @pytest.mark.parametrize("code", ["overloaded", "rate_limited", "unavailable", "invalid_request", "content_refused"])
 async def test_an_error_in_mid_stream_keeps_the_text_before_it(
@@ -84,14 +87,18 @@ async def test_a_connection_cut_after_the_end_changes_nothing(
 async def test_a_body_that_stays_open_after_the_end_is_not_waited_for(
     wire: Wire, server: ScriptedServer, provider: Provider
 ) -> None:
-    server.script(event_stream(*wire.beginning("a"), *wire.ending(HELLO), Hang()))
-    started = time.monotonic()
+    server.script(*[event_stream(*wire.beginning("a"), *wire.ending(HELLO), Hang())] * 3)
+    took_s: list[float] = []
 
-    outcome = await outcome_of(provider, a_request())
+    for _ in range(3):
+        started = time.monotonic()
+        outcome = await outcome_of(provider, a_request())
+        took_s.append(time.monotonic() - started)
 
-    assert outcome.finished is not None
-    assert not outcome.final.estimated
-    assert time.monotonic() - started < 2
+        assert outcome.finished is not None
+        assert not outcome.final.estimated
+    # A machine that stalls is slow once; waiting takes long every time.
+    assert min(took_s) < 2
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ async def test_silence_before_the_first_text_times_out(wire: Wire, server: Scrip
     assert isinstance(outcome.error, errors.TimedOut)
     assert "first_token_s" in outcome.failure.provider_message
     assert not outcome.failure.ambiguous
-    await asyncio.wait_for((await server.call()).client_left.wait(), 5)
+    await asyncio.wait_for((await server.call()).client_left.wait(), CLOSED_WITHIN_S)
 
 
 async def test_silence_between_texts_times_out(wire: Wire, server: ScriptedServer, provider: Provider) -> None:
@@ -160,7 +167,7 @@ async def test_closing_the_stream_closes_the_upstream_connection_at_once(
     async with aclosing(provider.stream(a_request())) as stream:
         await until_text(stream)
 
-    await asyncio.wait_for((await server.call()).client_left.wait(), 1)
+    await asyncio.wait_for((await server.call()).client_left.wait(), CLOSED_WITHIN_S)
 
 
 @pytest.mark.parametrize("opened", [False, True])
@@ -176,4 +183,4 @@ async def test_cancelling_the_task_closes_the_upstream_connection_at_once(
 
     with pytest.raises(asyncio.CancelledError):
         await running
-    await asyncio.wait_for(call.client_left.wait(), 1)
+    await asyncio.wait_for(call.client_left.wait(), CLOSED_WITHIN_S)
