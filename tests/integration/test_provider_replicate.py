@@ -26,6 +26,8 @@ from workers.providers.background import http
 from workers.providers.replicate.predictions import Replicate
 
 SOON = Timeouts(connect_s=1, first_token_s=0.4, gap_s=1, total_s=1)
+ONCE_STARTED = Timeouts(connect_s=4, first_token_s=4, gap_s=4, total_s=4)
+"""Over soon, and long enough for a slow machine to have the job started before."""
 
 
 @pytest.fixture
@@ -402,7 +404,7 @@ async def test_a_job_that_is_never_answered_for_is_given_up_and_cancelled(
 async def test_a_job_that_takes_too_long_is_cancelled_and_not_repeated(
     server: FakeReplicate, provider: Replicate
 ) -> None:
-    outcome = await outcome_of(provider, picture(timeouts=SOON))
+    outcome = await outcome_of(provider, picture(timeouts=ONCE_STARTED))
 
     assert isinstance(outcome.failure, errors.TimedOut)
     assert outcome.failure.ambiguous
@@ -412,7 +414,7 @@ async def test_a_job_that_takes_too_long_is_cancelled_and_not_repeated(
 async def test_a_question_that_is_never_answered_ends_with_the_time(server: FakeReplicate, provider: Replicate) -> None:
     server.script(json_answer(201, server.predictions[server.add()]), no_answer(Hang()))
 
-    outcome = await outcome_of(provider, picture(timeouts=SOON))
+    outcome = await outcome_of(provider, picture(timeouts=ONCE_STARTED))
 
     assert isinstance(outcome.failure, errors.TimedOut)
     assert outcome.failure.ambiguous
