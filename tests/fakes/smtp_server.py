@@ -48,6 +48,8 @@ class SmtpServer:
     """How many mails to take and then hang up on instead of saying so."""
     hangs_at: str = ""
     """The command that is never answered."""
+    has_hung: bool = False
+    """It was given that command, and says no more."""
     mails: list[TakenMail] = field(default_factory=list[TakenMail])
     logins: list[str] = field(default_factory=list[str])
     connections: int = 0
@@ -113,6 +115,7 @@ class _Session:
         while line := (await self._reader.readline()).decode().strip():
             word = line.split()[0].upper()
             if word == self._state.hangs_at:
+                self._state.has_hung = True
                 await asyncio.Event().wait()
             if word == "QUIT":
                 await self._say("221 bye")

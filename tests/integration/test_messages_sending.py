@@ -1,6 +1,7 @@
 """Messages on their way: from the row that commits with a payment to a mail server that does not always behave."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from uuid import UUID, uuid4
@@ -71,11 +72,15 @@ def let_all_be_due(database: Database) -> None:
         connection.execute("UPDATE messages SET due_at = now() WHERE state = 0")
 
 
-def pause_s(database: Database) -> float:
+def due_at_s(database: Database) -> float:
     with psycopg.connect(database.url) as connection:
-        row = connection.execute("SELECT extract(epoch FROM due_at - now())::float8 FROM messages").fetchone()
+        row = connection.execute("SELECT extract(epoch FROM due_at)::float8 FROM messages").fetchone()
     assert row is not None
     return row[0]
+
+
+def pause_s(database: Database) -> float:
+    return due_at_s(database) - time.time()
 
 
 async def test_a_message_commits_with_its_payment_and_a_replay_adds_none(
@@ -215,16 +220,22 @@ async def test_a_full_mailbox_is_tried_again_after_longer_and_longer_pauses(
     server.recipient_replies["ada@example.com"] = ["452 4.2.2 full"] * 2
     await queue(database, await reader(writer, database))
 
-    pauses: list[float] = []
+    longest: list[float] = []
+    shortest: list[float] = []
     for _ in range(2):
+        began_s = time.time()
         await sender(server).run(database)
-        pauses.append(pause_s(database))
+        longest.append(due_at_s(database) - began_s)
+        shortest.append(pause_s(database))
         assert await sender(server).run(database) == 0
         let_all_be_due(database)
     await sender(server).run(database)
 
-    assert 20 < pauses[0] <= 30
-    assert 40 < pauses[1] <= 60
+    # The pause began at some time between.
+    assert longest[0] > 22
+    assert shortest[0] <= 30
+    assert longest[1] > 44
+    assert shortest[1] <= 60
     assert rows(database) == [(MessageState.sent, 3, None)]
     assert len(server.mails) == 1
 
@@ -423,7 +434,8 @@ async def test_a_sender_that_dies_is_followed_by_another_once_its_time_is_over(
     server.hangs_at = "DATA"
     await queue(database, await reader(writer, database))
     dying = asyncio.create_task(sender(server).run(database))
-    await eventually(lambda: server.connections == 1)
+    # Python 3.11 may pass over a cancel that meets an answer: it is to come while none is on its way.
+    await eventually(lambda: server.has_hung)
     dying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dying
