@@ -31,6 +31,10 @@ NASTY = [
 ]
 
 
+WITHIN_S = 30
+"""Whatever a reader waits for has come by then, also where the machine stalls for a while."""
+
+
 @pytest.fixture
 def truth() -> Truth:
     return Truth()
@@ -76,7 +80,7 @@ async def test_a_reader_sees_a_generation_from_its_start_to_its_end(
     await say(stream, *NASTY)
     await finish(stream, truth)
 
-    client = await asyncio.wait_for(reading, 5)
+    client = await asyncio.wait_for(reading, WITHIN_S)
 
     assert client.text == "".join(NASTY)
     assert client.end is not None
@@ -106,7 +110,7 @@ async def test_a_reader_cut_after_every_event_ends_with_the_same_text(
     reading = asyncio.create_task(read_one_event_per_connection())
     await say(stream, *NASTY)
     await finish(stream, truth)
-    await asyncio.wait_for(reading, 5)
+    await asyncio.wait_for(reading, WITHIN_S)
 
     assert client.text == "".join(NASTY)
     assert client.snapshots == []
@@ -122,7 +126,7 @@ async def test_ten_readers_joining_anywhere_end_with_the_same_text(
         await say(stream, piece)
     await finish(stream, truth)
 
-    clients = await asyncio.wait_for(asyncio.gather(*reading), 5)
+    clients = await asyncio.wait_for(asyncio.gather(*reading), WITHIN_S)
 
     assert {client.text for client in clients} == {"".join(NASTY[:10])}
     assert all(client.end for client in clients)
@@ -140,7 +144,7 @@ async def test_readers_of_one_process_and_of_another_see_the_same(
     await finish(stream, truth)
     await follow(hub, generation_id, client)
 
-    assert client.text == (await asyncio.wait_for(reading, 5)).text == "".join(NASTY)
+    assert client.text == (await asyncio.wait_for(reading, WITHIN_S)).text == "".join(NASTY)
     assert client.snapshots == []
 
 
@@ -157,7 +161,7 @@ async def test_a_reader_of_a_lost_attempt_is_moved_to_the_next(
     await say(second, "right")
     await finish(second, truth)
     await follow(hub, generation_id, resumed)
-    client = await asyncio.wait_for(reading, 5)
+    client = await asyncio.wait_for(reading, WITHIN_S)
 
     for reader in (client, resumed):
         assert reader.text == "right"
@@ -175,9 +179,10 @@ async def test_a_worker_that_died_between_commit_and_end_leaves_no_silence(
     truth.settle(generation_id, a_terminal("all of it", end_seq=stream.next_seq))
     stream.abandon()
 
-    client = await asyncio.wait_for(reading, 3)
+    client = await asyncio.wait_for(reading, WITHIN_S)
 
     assert client.text == "all of it"
+    assert hub_module.SILENCE_S <= 1, "the promise that a machine which stalls cannot be timed by"
     assert client.snapshots == []
 
 
@@ -185,13 +190,15 @@ async def test_a_worker_that_died_between_commit_and_end_leaves_no_silence(
     "cursor", [None, "0001.000000000000", "0001.000000000001", "0001.000000000999", "0007.000000000003"]
 )
 async def test_a_finished_generation_is_served_from_postgres_for_ever(
-    hub: StreamHub, truth: Truth, generation_id: str, cursor: str | None
+    hub: StreamHub, truth: Truth, generation_id: str, cursor: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # At once: by its silence alone nobody would ever find out.
+    monkeypatch.setattr(hub_module, "SILENCE_S", 3_600.0)
     truth.settle(generation_id, a_terminal("all of it", end_seq=8))
     client = TextClient()
     client.cursor = cursor
 
-    await asyncio.wait_for(follow(hub, generation_id, client), 1)
+    await asyncio.wait_for(follow(hub, generation_id, client), WITHIN_S)
 
     assert client.text == "all of it"
     assert len(client.snapshots) == 1
@@ -214,15 +221,22 @@ async def test_a_reader_at_the_end_is_told_so(hub: StreamHub, truth: Truth, gene
     ("cursor", "reason"), [("0001.000000000050", "catchup"), ("0003.000000000001", "epoch_changed")]
 )
 async def test_a_cursor_from_the_future_gets_a_snapshot_at_once_also_before_the_first_event(
-    hub: StreamHub, stream_writer: StreamWriter, generation_id: str, cursor: str, reason: str
+    hub: StreamHub,
+    stream_writer: StreamWriter,
+    generation_id: str,
+    cursor: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # At once: by its silence alone nobody would ever find out.
+    monkeypatch.setattr(hub_module, "SILENCE_S", 3_600.0)
     queued, running = TextClient(), TextClient()
     queued.cursor = running.cursor = cursor
 
-    await asyncio.wait_for(follow(hub, generation_id, queued, events=1), 0.9)
+    await asyncio.wait_for(follow(hub, generation_id, queued, events=1), WITHIN_S)
     stream = stream_writer.open(generation_id, epoch=1, model="echo")
     await say(stream, "a", "b")
-    await asyncio.wait_for(follow(hub, generation_id, running, events=4), 0.9)
+    await asyncio.wait_for(follow(hub, generation_id, running, events=4), WITHIN_S)
 
     assert queued.snapshots == [reason]
     assert running.snapshots == [reason]
@@ -244,7 +258,7 @@ async def test_after_redis_forgot_the_stream_readers_old_and_new_end_with_the_te
     resuming = asyncio.create_task(follow(other_hub, "g", resumed))
     await say(stream, "e")
     await finish(stream, truth)
-    clients = await asyncio.wait_for(asyncio.gather(live, late, resuming), 5)
+    clients = await asyncio.wait_for(asyncio.gather(live, late, resuming), WITHIN_S)
 
     assert [client.text for client in clients] == ["abcde"] * 3
     assert [client.snapshots for client in clients] == [[], ["catchup"], ["trimmed"]]
@@ -258,7 +272,7 @@ async def test_draining_asks_all_readers_also_later_ones_to_come_back(
     reading = [asyncio.create_task(follow(hub, generation_id)) for _ in range(5)]
     await eventually(lambda: hub.reader_count == 5)
 
-    assert await hub.drain()
+    assert await hub.drain(WITHIN_S)
 
     clients = await asyncio.gather(*reading)
     late = await follow(hub, generation_id)
@@ -269,7 +283,7 @@ async def test_a_response_that_is_old_enough_asks_its_reader_to_come_back(
     redis_url: str, truth: Truth, generation_id: str
 ) -> None:
     async with StreamHub(redis_url, truth.states_of, max_age_s=0.1) as hub:
-        client = await asyncio.wait_for(follow(hub, generation_id), 3)
+        client = await asyncio.wait_for(follow(hub, generation_id), WITHIN_S)
 
     assert client.reconnect == "max_age"
 
@@ -282,7 +296,7 @@ async def test_a_quiet_stream_sends_comments(
     frames = hub.subscribe(generation_id, None)
 
     while parser.comments < 3:
-        assert parser.feed(await asyncio.wait_for(anext(frames), 3)) == []
+        assert parser.feed(await asyncio.wait_for(anext(frames), WITHIN_S)) == []
 
     await frames.aclose()
 
@@ -295,13 +309,13 @@ async def test_a_reader_that_stops_reading_is_sent_away_and_disturbs_nobody(
     slow = hub.subscribe(generation_id, None)
     await anext(slow)
     parser = SseParser()
-    events = parser.feed(await asyncio.wait_for(anext(slow), 3))
+    events = parser.feed(await asyncio.wait_for(anext(slow), WITHIN_S))
     quick = asyncio.create_task(follow(hub, generation_id))
 
     for _ in range(100):
         await say(stream, "x" * 16_000)
     await finish(stream, truth)
-    assert (await asyncio.wait_for(quick, 5)).end is not None
+    assert (await asyncio.wait_for(quick, WITHIN_S)).end is not None
     async for data in slow:
         events += parser.feed(data)
 
@@ -310,7 +324,7 @@ async def test_a_reader_that_stops_reading_is_sent_away_and_disturbs_nobody(
     client = TextClient()
     for event in events:
         client.take(event)
-    resumed = await asyncio.wait_for(follow(hub, generation_id, client), 5)
+    resumed = await asyncio.wait_for(follow(hub, generation_id, client), WITHIN_S)
     assert resumed.text == stream.output_text
 
 
@@ -330,7 +344,7 @@ async def test_readers_wait_while_postgres_is_away(hub: StreamHub, truth: Truth,
     truth.settle(generation_id, a_terminal("done", end_seq=3))
     truth.is_down = False
 
-    assert (await asyncio.wait_for(reading, 3)).text == "done"
+    assert (await asyncio.wait_for(reading, WITHIN_S)).text == "done"
 
 
 async def test_an_entry_that_nobody_can_read_disturbs_no_stream(
@@ -347,8 +361,8 @@ async def test_an_entry_that_nobody_can_read_disturbs_no_stream(
     await finish(stream, truth)
     truth.settle("other", a_terminal("fine", end_seq=3))
 
-    assert (await asyncio.wait_for(live, 3)).text == "ab"
-    assert (await asyncio.wait_for(other, 3)).text == "fine"
+    assert (await asyncio.wait_for(live, WITHIN_S)).text == "ab"
+    assert (await asyncio.wait_for(other, WITHIN_S)).text == "fine"
 
 
 async def test_silent_streams_are_asked_about_in_one_question(hub: StreamHub, truth: Truth) -> None:
@@ -361,7 +375,7 @@ async def test_silent_streams_are_asked_about_in_one_question(hub: StreamHub, tr
 
     for one in ids:
         truth.settle(one, a_terminal(one, end_seq=2))
-    clients = await asyncio.wait_for(asyncio.gather(*reading), 3)
+    clients = await asyncio.wait_for(asyncio.gather(*reading), WITHIN_S)
 
     assert [client.text for client in clients] == ids
     assert truth.asked - asked <= 6
@@ -377,7 +391,7 @@ async def test_two_thousand_readers_share_one_generation(
     await say(stream, *NASTY)
     await finish(stream, truth)
 
-    clients = await asyncio.wait_for(asyncio.gather(*reading), 20)
+    clients = await asyncio.wait_for(asyncio.gather(*reading), WITHIN_S)
     assert {client.text for client in clients} == {"".join(NASTY)}
 
 
@@ -393,7 +407,7 @@ async def test_many_streams_at_once_all_arrive(hub: StreamHub, stream_writer: St
     names = [f"g{index}" for index in range(100)]
     reading = [asyncio.create_task(follow(hub, name)) for name in names]
     await asyncio.gather(*map(generate, names))
-    clients = await asyncio.wait_for(asyncio.gather(*reading), 10)
+    clients = await asyncio.wait_for(asyncio.gather(*reading), WITHIN_S)
 
     for name, client in zip(names, clients, strict=True):
         assert client.text == "".join(f"{name}:{index} " for index in range(40))
@@ -410,7 +424,7 @@ async def test_a_stream_longer_than_one_page_is_read_back_whole(
         stream.text(f"{index} ")
     await finish(stream, truth)
 
-    client = await asyncio.wait_for(follow(hub, generation_id), 3)
+    client = await asyncio.wait_for(follow(hub, generation_id), WITHIN_S)
 
     assert client.text == stream.output_text
     assert client.snapshots == []
