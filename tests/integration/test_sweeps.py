@@ -9,7 +9,9 @@ import pytest
 
 from ledger.commands import Freeze, Grant
 from ledger.sealer import lag_s
+from ledger.writer import LedgerWriter
 from tests.generations import CREDIT, account_with, asks_for, freeze_states, generation_context, heads_of, kinds_of
+from tests.subscribed import lots_of
 from tests.waiting import eventually
 from workers import sweeps
 from workers.admission import admit
@@ -65,19 +67,24 @@ async def test_a_freeze_is_rolled_back_when_its_time_is_over(context: Generation
 
 
 async def test_what_is_left_of_a_lot_expires_when_its_time_is_over(context: GenerationContext) -> None:
-    account_id = await account_with(context, 10)
-    soon_us = time.time_ns() // 1_000 + 50_000
-    grant = Grant(
-        account_id=account_id, command_key="g", amount_microcredits=CREDIT, reason="gift", expires_at_us=soon_us
-    )
-    await context.writer.submit(grant)
-    assert await sweeps.expire_lots(context) == 0
-    await eventually(lambda: time.time_ns() // 1_000 > soon_us)
+    now_us = time.time_ns() // 1_000
+    async with LedgerWriter(context.database.url, clock_us=lambda: now_us - 10**9) as earlier:
+        account_id = await account_with(context._replace(writer=earlier), 10)
+        for key, expires_at_us in (("short", now_us), ("long", now_us + 10**12)):
+            grant = Grant(
+                account_id=account_id,
+                command_key=key,
+                amount_microcredits=CREDIT,
+                reason="gift",
+                expires_at_us=expires_at_us,
+            )
+            await earlier.submit(grant)
 
     done = [await sweeps.expire_lots(context), await sweeps.expire_lots(context)]
 
     assert done == [1, 0]
-    assert heads_of(context.database.url, account_id).available == 10 * CREDIT
+    assert lots_of(context.database.url, account_id) == [(10, 0), (0, now_us), (1, now_us + 10**12)]
+    assert heads_of(context.database.url, account_id).available == 11 * CREDIT
     assert kinds_of(context.database.url, account_id)[-1] == 9
 
 
