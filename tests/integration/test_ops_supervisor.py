@@ -16,6 +16,11 @@ from tests.waiting import eventually
 
 WAITS = "import signal; print('up', flush=True); signal.pause()"
 IGNORES_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"
+SAYS_FAREWELL = (
+    "import signal, sys; "
+    "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0))); "
+    "print('up', flush=True); signal.pause()"
+)
 LEAVES_A_CHILD = (
     "import subprocess, sys, signal; "
     "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()']); "
@@ -120,8 +125,8 @@ async def test_a_process_that_cannot_start_is_given_up_before_the_installation_i
 
 
 async def test_the_first_stage_has_stopped_before_the_second_is_asked_to(log: Log, running: list[Supervisor]) -> None:
-    farewell = "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0))); signal.pause()"
-    supervisor = supervise(log, running, [says_its_pid("web", farewell)], [says_its_pid("worker", farewell)])
+    stages = [[python(name, SAYS_FAREWELL, grace_s=60)] for name in ("web", "worker")]
+    supervisor = supervise(log, running, *stages)
     await eventually(lambda: len(log.lines) == 2)
 
     await supervisor.stop()
