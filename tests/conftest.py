@@ -12,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import redis
+from hypothesis import settings
 from psycopg import sql
 
 import migrations
@@ -23,6 +24,10 @@ from ops.services.redis import EmbeddedRedis
 TEMPLATE = "holdfast_template"
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED_BYTES = 8 * 2**30
+
+# An example that takes more than 0.2 s tells of a machine that is busy. In CI Hypothesis has no deadline by itself.
+settings.register_profile("house", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("house")
 
 
 def pytest_configure() -> None:
