@@ -24,7 +24,7 @@ from workers.payments.expected import Expected
 from workers.payments.facts import DisputeFact, Fact, NotYet, PaymentFact, PaymentStatus, RefundFact, SubscriptionFact
 from workers.payments.money import shown
 from workers.payments.orders import Order, OrderState, find_order, sql
-from workers.payments.payments import has_gone_back, read_payment
+from workers.payments.payments import Payment, has_gone_back, read_payment
 from workers.payments.taking_back import take_back
 
 MAX_ID_CHARACTERS: Final = 100
@@ -76,21 +76,35 @@ async def _settle_payment(context: PaymentContext, gateway: str, fact: PaymentFa
     order = None if fact.order_id is None else await find_order(context.database, fact.order_id)
     # What an unpaid order was paid by is not credited: both commit together.
     may_be_known = order is None or order.state is OrderState.paid
-    known = await read_payment(context.database, gateway, fact.payment_id) if may_be_known else None
-    if known is not None and known.command_key is not None:
-        if known.account_id is not None:
-            # Not everybody who tells of a payment knows what it was paid by.
-            await _execute(context, *_saved_method(gateway, fact, known.account_id))
-        await take_back(context, gateway, fact.payment_id)
+    if may_be_known and await _told_again(context, gateway, fact):
         return "known"
     if fact.status is not PaymentStatus.paid:
         await _note_unpaid(context, gateway, fact, order)
         return "noted"
     settled = await _credit(context, gateway, fact, order)
+    if settled == "known" and await _told_again(context, gateway, fact):
+        return "known"
     # What was refunded may have been told before what was paid.
     if await has_gone_back(context.database, gateway, fact.payment_id):
         await take_back(context, gateway, fact.payment_id)
     return settled
+
+
+async def _told_again(context: PaymentContext, gateway: str, fact: PaymentFact) -> bool:
+    """Do what is left to do if a payment was credited before; false if it was not."""
+    known = await _credited(context, gateway, fact)
+    if known is None:
+        return False
+    if known.account_id is not None:
+        # Not everybody who tells of a payment knows what it was paid by.
+        await _execute(context, *_saved_method(gateway, fact, known.account_id))
+    await take_back(context, gateway, fact.payment_id)
+    return True
+
+
+async def _credited(context: PaymentContext, gateway: str, fact: PaymentFact) -> Payment | None:
+    known = await read_payment(context.database, gateway, fact.payment_id)
+    return None if known is None or known.command_key is None else known
 
 
 async def _credit(context: PaymentContext, gateway: str, fact: PaymentFact, order: Order | None) -> Settled:
@@ -106,6 +120,9 @@ async def _credit(context: PaymentContext, gateway: str, fact: PaymentFact, orde
                 riders=(*expected.riders, Rider(writes=_rows_of_credit(gateway, fact, expected))),
             )
         except RiderRefused:
+            if await _credited(context, gateway, fact) is not None:
+                # By somebody else meanwhile, who has seen other lots to cut before it.
+                return "known"
             mismatch = _Mismatch("order", "what it is for was paid for already, by another payment")
             return await _list(context, gateway, fact, mismatch)
         except IdempotencyKeyReused:

@@ -1,5 +1,6 @@
 """Means of payment that are kept when something is paid for, and charges that a gateway takes its time over."""
 
+import asyncio
 from uuid import UUID
 
 import msgspec
@@ -58,6 +59,18 @@ async def test_what_was_saved_is_kept_also_where_only_the_second_notice_says_so(
     assert await settle(context, "plain", msgspec.structs.replace(fact, saved_method=CARD)) == "known"
 
     assert await kept(context, account_id) == "card Visa •• 4242"
+
+
+async def test_a_method_is_kept_also_of_whoever_tells_of_a_payment_at_the_same_time(
+    context: PaymentContext, database_url: str, account_id: UUID
+) -> None:
+    fact = paid(place_order(database_url, account_id))
+    told = [msgspec.structs.replace(fact, saved_method=method) for method in (None, None, CARD, None)]
+
+    settled = await asyncio.gather(*(settle(context, "plain", one) for one in told))
+
+    assert sorted(settled) == ["credited", "known", "known", "known"]
+    assert await find_method(context.database, account_id, "plain") == CARD
 
 
 async def test_of_two_means_of_payment_the_one_that_was_saved_later_is_kept(

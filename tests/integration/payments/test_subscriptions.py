@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
+from ledger.commands import Command
 from ledger.writer import LedgerWriter
 from tests.builders import charge, open_account
 from tests.ledger_state import check_everything
@@ -25,11 +26,12 @@ from tests.subscribed import (
     payment_for,
     subscription,
 )
+from tests.waiting import eventually
 from workers.payments.context import PaymentContext
 from workers.payments.facts import Fact, NotYet, PaymentFact, Period, SubscriptionFact, SubscriptionStatus
 from workers.payments.money import Money
 from workers.payments.settling import settle
-from workers.payments.subscriptions import UnknownSubscription
+from workers.payments.subscriptions import UnknownSubscription, expecting
 from workers.payments.subscriptions.rows import subscription_of
 from workers.payments.subscriptions.subscription import Subscription
 
@@ -102,6 +104,38 @@ async def test_a_renewal_told_five_times_at_once_is_credited_once(
     settled = await asyncio.gather(*(settle(context, "plain", second) for _ in range(5)))
 
     assert sorted(settled) == ["credited", *["known"] * 4]
+    assert bought(database_url) == 2_000
+    assert mismatches(database_url) == []
+
+
+async def test_a_renewal_told_twice_at_once_is_credited_once_although_only_one_teller_sees_what_it_cuts(
+    context: PaymentContext, account_id: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, first = await ordered(context, account_id, FUTURE, rollover_cap_credits="100")
+    second = payment_for(LATER, begun.subscription_id)
+    await settle_all(context, begun)
+    cuts_of, seen = expecting.lots_over_cap, list[int]()
+    may_go_on = [asyncio.Event(), asyncio.Event()]
+
+    async def slowly(*arguments: Any, **options: Any) -> tuple[Command, ...]:
+        found = await cuts_of(*arguments, **options)
+        if second.payment_id in arguments:
+            seen.append(len(found))
+            await may_go_on[len(seen) - 1].wait()
+        return found
+
+    monkeypatch.setattr(expecting, "lots_over_cap", slowly)
+    async with asyncio.TaskGroup() as tellers:
+        sees_none = tellers.create_task(settle(context, "plain", second))
+        await eventually(lambda: seen == [0])
+        await settle_all(context, first)
+        sees_one = tellers.create_task(settle(context, "plain", second))
+        await eventually(lambda: seen == [0, 1])
+        may_go_on[0].set()
+        assert await sees_none == "credited"
+        may_go_on[1].set()
+        assert await sees_one == "known"
+
     assert bought(database_url) == 2_000
     assert mismatches(database_url) == []
 
