@@ -51,10 +51,11 @@ async def test_an_idempotency_key_belongs_to_the_caller_who_used_it(api: Api) ->
 
 async def test_an_answer_with_a_secret_is_repeated_only_to_the_credential_that_got_it(api: Api) -> None:
     body = {"role": "service", "name": "backend"}
-    first = await api.post("/v1/keys", body, key="k", headers=token(role="admin", sub="ops", iat=1))
+    credential, refresh = [token(role="admin", sub="ops", iat=issued_at) for issued_at in (1, 2)]
+    first = await api.post("/v1/keys", body, key="k", headers=credential)
 
-    refreshed = await api.post("/v1/keys", body, key="k", headers=token(role="admin", sub="ops", iat=2))
-    again = await api.post("/v1/keys", body, key="k", headers=token(role="admin", sub="ops", iat=1))
+    refreshed = await api.post("/v1/keys", body, key="k", headers=refresh)
+    again = await api.post("/v1/keys", body, key="k", headers=credential)
 
     assert first.status_code == 201
     assert (refreshed.status_code, refreshed.json()["code"]) == (409, "secret_not_replayable")
