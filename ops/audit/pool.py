@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Final
@@ -34,7 +35,7 @@ async def processes(module: str, *, total: int, progress: Callable[[int, int], N
     count = max(1, min(MOST_PROCESSES, _cores(), total))
     # Started anew and not forked: a fork would share our connections.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=collect_rarely)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
 
     async def run_one(job: Job) -> Any:
         nonlocal done
@@ -54,6 +55,19 @@ async def processes(module: str, *, total: int, progress: Callable[[int, int], N
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _begin() -> None:
+    """Begin as a process that works for another, and ends with it even if that one is killed."""
+    collect_rarely()
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "it was started by another"
+    parent.join()
+    os._exit(1)
 
 
 def _run(function: Callable[[Any], Coroutine[Any, Any, Any]], argument: object) -> Any:
